@@ -1,0 +1,1 @@
+"""Seeded exports of any size, with planted causes: what the warehouse is shown and tested on."""
