@@ -1,0 +1,10 @@
+{#- A table as the last run left it, read without a ref because it is rebuilt later in this one. Only where is_incremental(). -#}
+{% macro built_before(schema, table) -%}
+  {{ adapter.quote(target.database) }}.{{ schema }}.{{ table }}
+{%- endmacro %}
+
+{#- Whether an earlier run left attributed lines behind. -#}
+{% macro attributed_before() -%}
+  {{ return(execute and load_relation(api.Relation.create(
+    database=target.database, schema='intermediate', identifier='int_orders_attributed')) is not none) }}
+{%- endmacro %}

@@ -1,0 +1,63 @@
+-- One row per session × instant at which the number of viewers online, the minute or the piece may change.
+-- level holds from `at` until `until_at`; at one instant ends come before starts, so only the level after both counts.
+with changes as (
+    select
+        session_id,
+        start_at as changed_at,
+        1 as change
+    from {{ ref('int_visits_sessionised') }}
+    where start_at < end_at
+    union all
+    select
+        session_id,
+        end_at as changed_at,
+        -1 as change
+    from {{ ref('int_visits_sessionised') }}
+    where start_at < end_at
+    union all
+    select
+        session_id,
+        piece_from as changed_at,
+        0 as change
+    from {{ ref('int_pieces_cut') }}
+    union all
+    select
+        session_id,
+        minute_at as changed_at,
+        0 as change
+    from {{ ref('int_minutes_cut') }}
+),
+
+instants as (
+    select
+        session_id,
+        changed_at,
+        sum(change) as change
+    from changes
+    group by session_id, changed_at
+),
+
+levels as (
+    select
+        session_id,
+        changed_at,
+        sum(change) over (partition by session_id order by changed_at rows unbounded preceding) as level,
+        lead(changed_at) over (partition by session_id order by changed_at) as until_at
+    from instants
+)
+
+select
+    levels.session_id,
+    sessions.room_id,
+    sessions.business_date,
+    pieces.piece_no,
+    cast({{ milliseconds_between('sessions.started_at', 'levels.changed_at') }} // 60000 as integer) as minute,
+    levels.changed_at,
+    cast(levels.level as bigint) as level,
+    cast(levels.level * {{ milliseconds_between('levels.changed_at', 'coalesce(levels.until_at, sessions.ended_at)') }} as bigint)
+        as watch_ms
+from levels
+inner join {{ ref('int_sessions_dated') }} as sessions on levels.session_id = sessions.session_id
+asof inner join {{ ref('int_pieces_cut') }} as pieces
+    on levels.session_id = pieces.session_id and levels.changed_at >= pieces.piece_from
+where levels.changed_at < sessions.ended_at

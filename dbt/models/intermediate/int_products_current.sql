@@ -1,0 +1,2 @@
+-- One row per product.
+select * from {{ ref('stg_products') }}

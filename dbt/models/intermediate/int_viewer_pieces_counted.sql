@@ -1,0 +1,32 @@
+-- One row per session × piece × viewer with an event there (of the affected dates): what the viewer did in it.
+-- The one pass over the sequenced events from which people, sessions and everybody's credit are summed.
+select
+    events.session_id,
+    events.room_id,
+    events.business_date,
+    pieces.piece_no,
+    events.viewer_no,
+    count_if(not events.is_leave) as signs_of_life,
+    count_if(events.is_view) as views,
+    count_if(events.event_type = 'chat') as chats,
+    cast(sum(events.likes) as bigint) as likes,
+    count_if(events.event_type = 'like') as like_events,
+    count_if(events.event_type = 'follow') as follows,
+    count_if(events.event_type = 'unfollow') as unfollows,
+    count_if(events.event_type = 'share') as shares,
+    count_if(events.event_type = 'gift') as gifts,
+    coalesce(sum(events.amount) filter (where events.event_type = 'gift'), 0) as gift_amount,
+    count_if(events.event_type = 'red_packet_claim') as red_packet_claims,
+    count_if(events.event_type = 'vote') as votes,
+    count_if(events.event_type = 'mic_join') as mic_joins,
+    count_if(events.event_type = 'product_exposure') as exposures,
+    count_if(events.event_type = 'product_click') as clicks,
+    count_if(events.event_type = 'add_to_cart') as carts,
+    count_if(
+        events.event_type = 'product_click' and events.business_date - products.launched_on between 0 and 30
+    ) as new_product_clicks
+from {{ ref('int_events_sequenced') }} as events
+asof inner join {{ ref('int_pieces_cut') }} as pieces
+    on events.session_id = pieces.session_id and events.placed_at >= pieces.piece_from
+left join {{ ref('stg_products') }} as products on events.product_id = products.product_id
+group by events.session_id, events.room_id, events.business_date, pieces.piece_no, events.viewer_no

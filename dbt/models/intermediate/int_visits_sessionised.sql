@@ -1,0 +1,23 @@
+-- One row per interval of watching (viewer × session × interval_no), clipped to the session; zero lengths are kept.
+with intervals as (
+    select
+        session_id,
+        viewer_no,
+        interval_no,
+        min(event_at) as first_at,
+        max(event_at) as last_at
+    from {{ ref('int_events_sequenced') }}
+    where not is_ignored
+    group by session_id, viewer_no, interval_no
+)
+
+select
+    intervals.session_id,
+    sessions.room_id,
+    sessions.business_date,
+    intervals.viewer_no,
+    intervals.interval_no,
+    greatest(intervals.first_at, sessions.started_at) as start_at,
+    greatest(least(intervals.last_at, sessions.ended_at), intervals.first_at, sessions.started_at) as end_at
+from intervals
+inner join {{ ref('int_sessions_dated') }} as sessions on intervals.session_id = sessions.session_id

@@ -1,0 +1,59 @@
+-- One row per session × role × shared measure: total = credited + unattributed, exactly. unattributed is counted on its own
+-- (time with nobody on duty, and lines that nobody can be credited with), so the sum is a check and not a definition.
+with totals as (
+    select
+        measures.session_id,
+        measures.business_date,
+        measures.measure,
+        measures.amount
+    from {{ ref('int_session_measures_summed') }} as measures
+    inner join {{ ref('int_measures_catalogued') }} as catalogue on measures.measure = catalogue.measure
+    where catalogue.additive = 'yes' and catalogue.measure <> 'live_seconds'
+),
+
+credited as (
+    select
+        session_id,
+        role,
+        measure,
+        sum(amount) as amount
+    from {{ ref('int_staff_measures_credited') }}
+    group by session_id, role, measure
+),
+
+unattributed as (
+    select
+        measures.session_id,
+        roles.role,
+        measures.measure,
+        sum(measures.amount) as amount
+    from {{ ref('int_uncredited_measures') }} as measures
+    cross join (select unnest(['host', 'operations', 'floor_control', 'customer_service', 'technical']) as role) as roles
+    where measures.role is null or measures.role = roles.role
+    group by measures.session_id, roles.role, measures.measure
+),
+
+roles as (
+    select unnest(['host', 'operations', 'floor_control', 'customer_service', 'technical']) as role
+)
+
+select
+    totals.session_id,
+    roles.role,
+    totals.measure,
+    totals.amount as total,
+    cast(coalesce(credited.amount, 0) as decimal(38, 6)) as credited,
+    cast(coalesce(unattributed.amount, 0) as decimal(38, 6)) as unattributed,
+    totals.business_date
+from totals
+cross join roles
+left join credited
+    on
+        totals.session_id = credited.session_id
+        and roles.role = credited.role
+        and totals.measure = credited.measure
+left join unattributed
+    on
+        totals.session_id = unattributed.session_id
+        and roles.role = unattributed.role
+        and totals.measure = unattributed.measure

@@ -1,0 +1,3 @@
+-- One row per person × month: the KPIs that any stage gives the role floor_control a weight for, a pivot of kpi_month (null: see its reason).
+{{ config(contract={'enforced': false}) }}
+{{ kpi_pivot('floor_control') }}
