@@ -371,7 +371,7 @@ def cut_to_cents(total: Decimal, exact: dict[Hashable, Fraction]) -> dict[Hashab
     cents = {key: math.floor(amount * 100) for key, amount in exact.items()}
     remainder = {key: amount * 100 - cents[key] for key, amount in exact.items()}
     rest = int(total.scaleb(2)) - sum(cents.values())
-    order: list[Any] = sorted(exact)  # type: ignore[type-var]
+    order: list[Any] = sorted(exact)
     order.sort(key=lambda key: remainder[key], reverse=True)  # stable: equal remainders stay in key order
     if rest < 0:
         order.reverse()

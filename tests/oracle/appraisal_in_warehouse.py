@@ -57,8 +57,8 @@ TABLES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 }
 
 QUERIES = {
-    "kpi_month": "select subject_type, subject_id, role, room_id, month, kpi_id, numerator, denominator, value, reason"
-    " from kpis.kpi_month where subject_type = 'room' or room_id is null",
+    "kpi_month": "select subject_type, subject_id, role, room_id, month, kpi_id, numerator, denominator,"
+    " value, reason from kpis.kpi_month where subject_type = 'room' or room_id is null",
     "measure_day": "select subject_type, subject_id, role, room_id, business_date, measure, amount"
     " from kpis.kpi_measure_day where subject_type = 'room' or measure = 'answered_conversations'",
     "duty": "select staff_id, role, session_id, on_at, off_at, source from core.fct_duty",
@@ -70,8 +70,8 @@ QUERIES = {
     "targets": 'select t.month, t.scope_type, t.scope_id, t.kpi_id, t."floor", t.target, t.stretch,'
     " f.loaded_at as landed_at from raw.targets t join raw.files f on f.file_no = t._file_no"
     " where t._status = 'current'",
-    "award_nominations": "select nomination_id, staff_id, month, room_id, kpi_id, before_from, before_to, after_from,"
-    " after_to, claim from raw.award_nominations where _status = 'current'",
+    "award_nominations": "select nomination_id, staff_id, month, room_id, kpi_id, before_from, before_to,"
+    " after_from, after_to, claim from raw.award_nominations where _status = 'current'",
 }
 
 
@@ -84,9 +84,8 @@ def compare_appraisal(con: Any, expected: dict[str, list[Row]]) -> list[str]:
     """One line for each difference between the connection's scorecards.* and the expected rows."""
     differences = []
     for table, (keys, columns) in TABLES.items():
-        actual = _rows(
-            con, f"select {', '.join(_quoted(name) for name in keys + columns)} from scorecards.{table}"
-        )
+        names = ", ".join(f'"{name}"' for name in keys + columns)
+        actual = _rows(con, f"select {names} from scorecards.{table}")
         differences += _differences(table, keys, columns, actual, expected[table])
     return differences
 

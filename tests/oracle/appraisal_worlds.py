@@ -209,7 +209,7 @@ def _leaves(rng: Random, staff: list[Row]) -> list[Row]:
 
 
 def _sessions(rng: Random, rooms: list[str], staff: list[Row]) -> tuple[list[Row], list[Row]]:
-    """Sessions of 2 h, none in some months of the last room; duty in one or two rooms, rarely as another role."""
+    """Sessions of 2 h; duty in one or two rooms, rarely in another role. The last room pauses for months."""
     sessions, duty = [], []
     others = staff[1:-1]
     usual = {}
