@@ -1,0 +1,239 @@
+"""Suites of `expectations/*.yml`: SQL measures one figure per check, Great Expectations judges the figures.
+
+A check has exactly one of
+- `faults`: a query of the keys at fault; the figure is their number, and the first of them are named,
+- `figure`: a query of one number,
+- `grain`: the columns that make a row of the table unique (those under `nullable` may be null).
+`expect` names a Great Expectations expectation and its arguments; without it the figure has to be 0.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+import yaml
+
+from dagster_project.settings import REPOSITORY, UserError
+
+if TYPE_CHECKING:
+    from dagster_project.warehouse.build import NodeResult
+
+EXPECTATIONS = REPOSITORY / "expectations"
+SUITES = ("landing", "marts", "scorecards")
+NO_FAULTS = {"expect_column_values_to_be_in_set": {"value_set": [0]}}
+NAMED_FAULTS = 10
+
+
+@dataclass(frozen=True)
+class Check:
+    """One check of a suite, as its YAML says it; severity is error (nothing is published) or warn."""
+
+    suite: str
+    check: str
+    table: str
+    severity: str
+    why: str
+    faults: str | None = None
+    figure: str | None = None
+    grain: tuple[str, ...] = ()
+    nullable: tuple[str, ...] = ()
+    expect: dict[str, dict[str, Any]] = field(default_factory=lambda: NO_FAULTS)
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """A check's outcome in one run, as audit.check_results keeps it."""
+
+    suite: str
+    check: str
+    table: str
+    severity: str
+    passed: bool
+    observed: str
+    expected: str
+
+
+def read_suite(name: str, folder: Path = EXPECTATIONS) -> list[Check]:
+    """The checks of a suite; raises UserError naming file and check where the YAML is not understood."""
+    path = folder / f"{name}.yml"
+    checks = []
+    for entry in yaml.safe_load(path.read_text(encoding="utf-8"))["checks"]:
+        arguments: dict[str, Any] = {**entry, "suite": name}
+        arguments |= {key: tuple(entry[key]) for key in ("grain", "nullable") if key in entry}
+        try:
+            check = Check(**arguments)
+        except TypeError as error:
+            raise UserError(f"{path.name}: check {entry.get('check')!r} is not understood: {error}") from None
+        kinds = [kind for kind in (check.faults, check.figure, check.grain) if kind]
+        if len(kinds) != 1 or check.severity not in ("error", "warn") or len(check.expect) != 1:
+            raise UserError(
+                f"{path.name}: check {check.check!r} needs one of faults, figure and grain, "
+                "the severity error or warn, and at most one expectation"
+            )
+        checks.append(check)
+    return checks
+
+
+def run_suite(
+    con: duckdb.DuckDBPyConnection, name: str, only: str | None = None, folder: Path = EXPECTATIONS
+) -> list[CheckResult]:
+    """Measure and judge every check of a suite (or the one named) on the private warehouse."""
+    checks = [check for check in read_suite(name, folder) if only in (None, check.check)]
+    figures: dict[str, Any] = {}
+    errors: dict[str, str] = {}
+    for check in checks:
+        try:
+            figures[check.check] = con.execute(_figure_sql(check)).fetchall()[0][0]
+        except (duckdb.Error, IndexError) as error:
+            figures[check.check] = None
+            errors[check.check] = f"the check could not be measured: {str(error).splitlines()[0]}"
+    verdicts = _judge(checks, figures)
+    results = []
+    for check in checks:
+        passed, trouble = verdicts[check.check]
+        observed = errors.get(check.check) or trouble or _text(figures[check.check])
+        if not passed and check.faults and check.check not in errors:
+            observed += _named_faults(con, check.faults)
+        results.append(
+            CheckResult(name, check.check, check.table, check.severity, passed, observed, _expected(check))
+        )
+    return results
+
+
+def _figure_sql(check: Check) -> str:
+    if check.figure:
+        return check.figure
+    if check.faults:
+        return f"select count(*) from ({check.faults})"
+    columns = ", ".join(check.grain)
+    never_null = [column for column in check.grain if column not in check.nullable]
+    nulls = " or ".join(f"{column} is null" for column in never_null) or "false"
+    return (
+        f"select (select count(*) from {check.table} where {nulls}) "
+        f"+ (select coalesce(sum(rows - 1), 0) "
+        f"from (select count(*) as rows from {check.table} group by {columns}))"
+    )
+
+
+def _judge(checks: Sequence[Check], figures: dict[str, Any]) -> dict[str, tuple[bool, str]]:
+    """Check name → (passed, what went wrong inside Great Expectations or nothing).
+
+    Every figure is a column of a frame of one row. A null cell would pass most expectations, so each figure
+    is also expected not to be null.
+    """
+    os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
+    import great_expectations as gx
+    import pandas as pd
+    from great_expectations.expectations.registry import get_expectation_impl
+
+    logging.getLogger("great_expectations").propagate = False
+    context = gx.get_context(mode="ephemeral")
+    context.variables.progress_bars = {"globally": False}
+    frame = pd.DataFrame({name: [None if value is None else float(value)] for name, value in figures.items()})
+    asset = context.data_sources.add_pandas("warehouse").add_dataframe_asset("figures")
+    batch = asset.add_batch_definition_whole_dataframe("all").get_batch({"dataframe": frame})
+    suite = gx.ExpectationSuite(name="suite")
+    for check in checks:
+        (name, arguments), *_ = check.expect.items()
+        meta = {"check": check.check}
+        suite.add_expectation(get_expectation_impl(name)(column=check.check, meta=meta, **arguments))
+        suite.add_expectation(gx.expectations.ExpectColumnValuesToNotBeNull(column=check.check, meta=meta))
+    # The frame holds counts and sums only, and of the result we take the verdict, so no row's value leaves.
+    outcome = batch.validate(context.suites.add(suite), result_format="BOOLEAN_ONLY")
+    verdicts = {check.check: (False, "Great Expectations gave no verdict") for check in checks}
+    verdicts |= {result.expectation_config.meta["check"]: (True, "") for result in outcome.results}
+    for result in outcome.results:
+        if not result.success:
+            verdicts[result.expectation_config.meta["check"]] = (False, _raised(result.exception_info))
+    return verdicts
+
+
+def _raised(exception_info: dict[str, Any]) -> str:
+    """The message of an exception that Great Expectations reports as a mere failure; else empty."""
+    infos: Iterable[Any] = [exception_info, *exception_info.values()]
+    for info in infos:
+        if isinstance(info, dict) and info.get("raised_exception"):
+            return f"Great Expectations failed: {info.get('exception_message')}"
+    return ""
+
+
+def _named_faults(con: duckdb.DuckDBPyConnection, faults: str) -> str:
+    keys = con.execute(f"select * from ({faults}) order by all limit {NAMED_FAULTS}").fetchall()
+    return ": " + ", ".join("/".join(_text(part) for part in key) for key in keys)
+
+
+def _expected(check: Check) -> str:
+    ((name, arguments),) = check.expect.items()
+    if "value_set" in arguments:
+        return " or ".join(map(_text, arguments["value_set"]))
+    low, high = arguments.get("min_value"), arguments.get("max_value")
+    if low is not None and high is not None:
+        return f"between {_text(low)} and {_text(high)}"
+    if low is not None:
+        return f"at least {_text(low)}"
+    return f"at most {_text(high)}" if high is not None else name
+
+
+def _text(value: object) -> str:
+    return "null" if value is None else str(value)
+
+
+def check_results_of_dbt(results: Iterable[NodeResult]) -> list[CheckResult]:
+    """dbt's data tests in the form of ours; a test skipped behind a failed one has not passed either."""
+    return [
+        CheckResult(
+            suite="dbt",
+            check=result.name,
+            table=result.tested or "",
+            severity=result.severity,
+            passed=result.status == "pass",
+            observed="not run: one before it failed"
+            if result.status == "skipped"
+            else f"{result.failures} rows",
+            expected="0 rows",
+        )
+        for result in results
+        if result.kind == "test"
+    ]
+
+
+def keep_results(con: duckdb.DuckDBPyConnection, run_id: str, results: Sequence[CheckResult]) -> None:
+    """Append a run's results to audit.check_results of the private warehouse."""
+    con.execute("create schema if not exists audit")
+    con.execute(
+        'create table if not exists audit.check_results (suite varchar, "check" varchar, "table" varchar, '
+        "severity varchar, passed boolean, observed varchar, expected varchar, "
+        "run_id varchar, checked_at timestamp)"
+    )
+    for target, comment in RESULT_COMMENTS.items():
+        con.execute(f"comment on {target} is '{comment}'")
+    if results:
+        now = datetime.now(UTC).replace(tzinfo=None)
+        con.executemany(
+            "insert into audit.check_results values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [
+                (r.suite, r.check, r.table, r.severity, r.passed, r.observed, r.expected, run_id, now)
+                for r in results
+            ],
+        )
+
+
+RESULT_COMMENTS = {
+    "table audit.check_results": "One row per check and run: what was measured, and was it as expected.",
+    "column audit.check_results.suite": "landing, marts, scorecards (expectations/*.yml) or dbt.",
+    'column audit.check_results."check"': "Name of the check or of the dbt test.",
+    'column audit.check_results."table"': "The table it is about.",
+    "column audit.check_results.severity": "error (stops publishing) or warn.",
+    "column audit.check_results.passed": "Whether the figure was as expected.",
+    "column audit.check_results.observed": "The figure measured; where it failed, also the first keys at fault.",
+    "column audit.check_results.expected": "The figure expected.",
+    "column audit.check_results.run_id": "The run, as in the folder of its summary.",
+    "column audit.check_results.checked_at": "When the result was kept (UTC).",
+}

@@ -1,0 +1,91 @@
+"""The commands: `make COMMAND NAME=value`, which is `python -m dagster_project.cli COMMAND NAME=value`.
+
+A command is a function of the environment that returns the exit status; it is imported only when called.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from importlib import import_module
+
+from dagster_project.settings import REPOSITORY, UserError
+
+# command → (module:function, what it does)
+COMMANDS = {
+    "scorecards": (
+        "dagster_project.run:scorecards",
+        "land, build, audit, publish, scorecards (EXPORTS DATA POLICY MONTH)",
+    ),
+    "nightly": ("dagster_project.run:nightly", "land what is new, rebuild, audit, publish"),
+    "targets": ("dagster_project.appraisal.targets:targets", "the sheets announced before a month (MONTH)"),
+    "close": ("dagster_project.appraisal.close:close", "seal a month (MONTH BY; SIGNING_KEY_FILE signs it)"),
+    "verify": ("dagster_project.appraisal.verify:verify", "check a sealed month and rebuild it from its raw files (MONTH)"),
+    "reopen": ("dagster_project.appraisal.close:reopen", "begin the next revision of a sealed month (MONTH BY REASON)"),
+    "explain": (
+        "dagster_project.appraisal.explain:explain",
+        "a total down to its raw rows (STAFF MONTH; KPI for one line, FORMAT=json)",
+    ),
+    "whatif": ("dagster_project.appraisal.whatif:whatif", "a month under another policy (MONTH POLICY)"),
+    "query": (
+        "dagster_project.warehouse.read:query",
+        "read-only SQL prompt on the published marts; SQL=… for one statement",
+    ),
+    "export": ("dagster_project.warehouse.read:export", "one self-contained file of the marts (OUT=file)"),
+    "ui": ("dagster_project.web:ui", "Dagster's page on 127.0.0.1"),
+    "test": ("dagster_project.cli:test", "all tests but the slow ones"),
+    "lint": ("dagster_project.cli:lint", "ruff, sqlfluff and mypy"),
+}
+
+
+def main(arguments: list[str], environ: Mapping[str, str]) -> int:
+    """Run one command; a user's mistake is one line on stderr and exit status 1."""
+    name, *assignments = arguments or ["help"]
+    if name == "help":
+        for command, (_, purpose) in COMMANDS.items():
+            print(f"make {command:<12}{purpose}")
+        return 0
+    if name not in COMMANDS:
+        print(f"error: there is no command {name!r}; `make help` lists them", file=sys.stderr)
+        return 1
+    unclear = [text for text in assignments if not text.partition("=")[0].isidentifier() or "=" not in text]
+    if unclear:
+        print(f"error: {unclear[0]!r} is no NAME=value", file=sys.stderr)
+        return 1
+    given = dict(text.split("=", 1) for text in assignments)
+    module, function = COMMANDS[name][0].split(":")
+    try:
+        return int(getattr(import_module(module), function)({**environ, **given}) or 0)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+
+
+def test(environ: Mapping[str, str]) -> int:
+    """`make test`: pytest with one process per core, a file's tests staying together with their fixtures."""
+    return _python("pytest", "-n", "auto", "--dist", "loadfile")
+
+
+def lint(environ: Mapping[str, str]) -> int:
+    """`make lint`: every tool runs, the first failure's status is returned."""
+    statuses = [
+        _python("ruff", "check", "."),
+        _python("sqlfluff", "lint", "dbt", "--nocolor"),
+        _python("mypy"),
+    ]
+    return next((status for status in statuses if status), 0)
+
+
+def _python(module: str, *arguments: str) -> int:
+    return subprocess.run([sys.executable, "-m", module, *arguments], cwd=REPOSITORY, check=False).returncode
+
+
+if __name__ == "__main__":
+    # No library may phone home, whatever its own default.
+    os.environ.update(DO_NOT_TRACK="1", DAGSTER_TELEMETRY_DISABLED="1", GX_ANALYTICS_ENABLED="false")
+    sys.exit(main(sys.argv[1:], os.environ))

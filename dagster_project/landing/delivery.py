@@ -1,0 +1,478 @@
+"""A night's landing: each new file in a transaction of its own, then each export's rows settled, parents first."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+
+from dagster_project.landing import ledger, relations
+from dagster_project.landing.adapters import canonical_batches
+from dagster_project.landing.contracts import ALWAYS_NEEDED, CONTRACTS, FILE_OVER_LIMIT, Contract
+from dagster_project.landing.discovery import Delivery, deliveries
+from dagster_project.landing.ledger import FileRow
+from dagster_project.landing.readers import BadRow, FileRejected, Source
+from dagster_project.landing.typed_rows import literal, quoted, typed_select
+from dagster_project.settings import Settings, UserError
+
+CHUNK_ROWS = 524_288
+CHUNK_BYTES = 256 * 1024 * 1024
+CHECKSUM_MISMATCH = "bytes do not match the .sha256 beside the file"
+# A file changed within this time of being hashed may change again without its time stamp showing it.
+SETTLED_SECONDS = 5
+
+
+@dataclass(frozen=True)
+class FileOutcome:
+    """What became of one file in this run."""
+
+    export: str
+    path: str
+    verdict: str
+    reason: str | None = None
+
+
+@dataclass
+class LandingSummary:
+    """What a landing did.
+
+    files: the files this run recorded or judged anew. Row counts are of the files this run recorded; `pending` is
+    all that waits, by file, with its age; `late_exports` were delivered before and brought nothing new tonight.
+    """
+
+    files: list[FileOutcome] = field(default_factory=list)
+    rows_in: int = 0
+    rows_accepted: int = 0
+    rows_quarantined: int = 0
+    rows_duplicate: int = 0
+    rows_pending: int = 0
+    nul_removed: int = 0
+    quarantine_reasons: dict[str, int] = field(default_factory=dict)
+    pending: list[dict] = field(default_factory=list)
+    late_exports: list[str] = field(default_factory=list)
+    unknown_folders: list[str] = field(default_factory=list)
+    schema_drift: dict[str, list[str]] = field(default_factory=dict)
+    key_conflicts: dict[str, int] = field(default_factory=dict)
+    still_written: list[str] = field(default_factory=list)
+    changed: bool = False
+
+    def with_verdict(self, verdict: str) -> list[FileOutcome]:
+        """This run's files with that verdict: accepted, rejected or duplicate."""
+        return [file for file in self.files if file.verdict == verdict]
+
+    @property
+    def files_new(self) -> int:
+        return len(self.files)
+
+    @property
+    def rejected(self) -> list[FileOutcome]:
+        return self.with_verdict("rejected")
+
+
+class _StillWritten(Exception):
+    """The file changed while it was read; it is left for the next run."""
+
+
+def land(
+    con: duckdb.DuckDBPyConnection,
+    settings: Settings,
+    run_id: str,
+    progress: Callable[[str], None] | None = None,
+) -> LandingSummary:
+    """Land what is new below settings.exports into schema raw of `con`.
+
+    progress gets one line per file. Raises UserError when the folder is missing, or when an export that must be
+    there was never delivered; what could be landed stays landed then.
+    """
+    ledger.create_tables(con)
+    if not settings.exports.is_dir():
+        raise UserError(
+            f"EXPORTS is no folder: {settings.exports} (needed in it: {', '.join(ALWAYS_NEEDED)})"
+        )
+    found, unknown = deliveries(settings.exports)
+    _refuse_never_delivered(con, {item.export for item in found})
+    summary = LandingSummary(unknown_folders=unknown)
+    known = _KnownFiles(con)
+    for contract in CONTRACTS.values():
+        for delivery in found:
+            if delivery.export == contract.export:
+                _take(con, settings, run_id, delivery, known, summary, progress)
+        resolution = relations.resolve(con, contract, settings.quarantine_limit_of(contract.export))
+        if resolution.key_conflicts:
+            summary.key_conflicts[contract.export] = resolution.key_conflicts
+        _add_rejudged(con, run_id, resolution.verdicts, summary)
+    con.execute("DELETE FROM raw.unresolved_parents")
+    _refuse_never_delivered(con, set())
+    _summarise(con, run_id, summary)
+    return summary
+
+
+def _refuse_never_delivered(con: duckdb.DuckDBPyConnection, tonight: set[str]) -> None:
+    rows = con.execute("SELECT DISTINCT export FROM raw.files WHERE verdict = 'accepted'").fetchall()
+    delivered = tonight | {export for (export,) in rows}
+    missing = [export for export in ALWAYS_NEEDED if export not in delivered]
+    if not missing:
+        return
+    rejected = con.execute(
+        f"SELECT path, reason FROM raw.files WHERE verdict = 'rejected' "
+        f"AND export IN ({', '.join(map(literal, missing))}) ORDER BY file_no DESC LIMIT 1"
+    ).fetchall()
+    why = f"; {rejected[0][0]} was rejected: {rejected[0][1]}" if rejected else ""
+    raise UserError(f"never delivered: {', '.join(missing)}; put their files into EXPORTS/<export>/{why}")
+
+
+# --- one file ------------------------------------------------------------------------------------------------
+
+
+class _KnownFiles:
+    """What earlier runs, and this one so far, know of files."""
+
+    def __init__(self, con: duckdb.DuckDBPyConnection):
+        self.by_bytes: dict[tuple[str, str], list[FileRow]] = {}
+        self.refused: set[tuple[str, str]] = set()
+        self.looks: dict[str, tuple] = {}
+        self.folder_values: dict[int, dict[str, str]] = {}
+        for row in con.execute(
+            "SELECT file_no, export, path, sha256, bytes, verdict, reason, loaded_at FROM raw.files ORDER BY file_no"
+        ).fetchall():
+            self.add(FileRow(*row[:7], loaded_at=row[7]))
+        for path, *look in con.execute("SELECT * FROM raw.seen_files").fetchall():
+            self.looks[path] = tuple(look)
+        for file_no, name, value in con.execute("SELECT * FROM raw.folder_values").fetchall():
+            self.folder_values.setdefault(file_no, {})[name] = value
+
+    def add(self, row: FileRow) -> None:
+        if row.sha256 is None:
+            self.refused.add((row.path, row.reason or ""))
+        else:
+            self.by_bytes.setdefault((row.export, row.sha256), []).append(row)
+
+    def original(self, rows: list[FileRow], delivery: Delivery) -> FileRow | None:
+        """The file whose rows these bytes would only repeat: not rejected, columns filled from like folders."""
+        here = dict(delivery.folder_values)
+        for row in rows:
+            filled = self.folder_values.get(row.file_no, {})
+            if row.verdict == "accepted" and all(here.get(name) == value for name, value in filled.items()):
+                return row
+        return None
+
+
+def _take(
+    con: duckdb.DuckDBPyConnection,
+    settings: Settings,
+    run_id: str,
+    delivery: Delivery,
+    known: _KnownFiles,
+    summary: LandingSummary,
+    progress: Callable[[str], None] | None,
+) -> None:
+    """Land one file or record why not; nothing happens for a file that is known under its name."""
+    refused = delivery.refused
+    if refused is None and delivery.size > settings.max_file_bytes:
+        refused = f"file is larger than {settings.max_file_bytes} bytes"
+    if refused is not None:
+        if (delivery.relative, refused) not in known.refused:
+            row = FileRow(ledger.next_file_no(con), delivery.export, delivery.relative, None, delivery.size)
+            row.verdict, row.reason = "rejected", refused
+            _record(con, row, run_id, known, summary)
+        return
+    try:
+        checksum = _expected_checksum(delivery.companion)
+        look = (delivery.size, delivery.mtime_ns, delivery.inode, checksum)
+        if known.looks.get(delivery.relative) == look:
+            return
+        with open(delivery.path, "rb") as file:
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        if _has_changed(delivery):
+            raise _StillWritten
+        same = known.by_bytes.get((delivery.export, sha256), [])
+        under_this_name = [row for row in same if row.path == delivery.relative]
+        mended = (
+            under_this_name and under_this_name[-1].reason == CHECKSUM_MISMATCH and checksum in (None, sha256)
+        )
+        if not under_this_name or mended:
+            row = FileRow(ledger.next_file_no(con), delivery.export, delivery.relative, sha256, delivery.size)
+            original = known.original(same, delivery)
+            if original is not None:
+                row.verdict, row.reason = "duplicate", f"same bytes as {original.path}"
+                _record(con, row, run_id, known, summary)
+            else:
+                # Bytes that were rejected under another name are judged again, by the time they first landed.
+                row.loaded_at = min([row.loaded_at, *(earlier.loaded_at for earlier in same)])
+                if progress:
+                    progress(f"landing {delivery.relative}")
+                _load(con, settings, run_id, delivery, row, checksum, known, summary)
+        _remember_look(con, delivery, look)
+    except _StillWritten:
+        summary.still_written.append(delivery.relative)
+    except OSError as error:
+        reason = f"cannot be read: {error.strerror or type(error).__name__}"
+        summary.files.append(FileOutcome(delivery.export, delivery.relative, "rejected", reason))
+
+
+def _expected_checksum(companion: Path | None) -> str | None:
+    """The SHA-256 that the file beside names (sha256sum format), in lower case; None without such a file."""
+    if companion is None:
+        return None
+    with open(companion, "rb") as file:
+        words = file.read(4096).decode(errors="replace").split()
+    # sha256sum marks an escaped file name with a backslash before the checksum.
+    return words[0].lower().removeprefix("\\") if words else ""
+
+
+def _has_changed(delivery: Delivery) -> bool:
+    status = os.stat(delivery.path)
+    return (status.st_size, status.st_mtime_ns, status.st_ino) != (
+        delivery.size,
+        delivery.mtime_ns,
+        delivery.inode,
+    )
+
+
+def _remember_look(con: duckdb.DuckDBPyConnection, delivery: Delivery, look: tuple) -> None:
+    """Spare the file the next hashing, unless it is so young that it could change unseen."""
+    if time.time() - delivery.mtime_ns / 1e9 > SETTLED_SECONDS:
+        con.execute("DELETE FROM raw.seen_files WHERE path = ?", [delivery.relative])
+        con.execute("INSERT INTO raw.seen_files VALUES (?, ?, ?, ?, ?)", [delivery.relative, *look])
+
+
+def _record(
+    con: duckdb.DuckDBPyConnection, row: FileRow, run_id: str, known: _KnownFiles, summary: LandingSummary
+) -> None:
+    """Put the file into the ledger and the summary."""
+    ledger.insert_file(con, row, run_id)
+    known.add(row)
+    summary.files.append(FileOutcome(row.export, row.path, row.verdict, row.reason))
+
+
+def _load(
+    con: duckdb.DuckDBPyConnection,
+    settings: Settings,
+    run_id: str,
+    delivery: Delivery,
+    row: FileRow,
+    checksum: str | None,
+    known: _KnownFiles,
+    summary: LandingSummary,
+) -> None:
+    """Read, type and store one file together with its ledger row, or only its ledger row where it is rejected."""
+    contract = CONTRACTS[delivery.export]
+    con.execute("BEGIN")
+    try:
+        if checksum not in (None, row.sha256):
+            raise FileRejected(CHECKSUM_MISMATCH)
+        _store_file(con, settings, contract, delivery, row, known)
+        if _has_changed(delivery):
+            raise _StillWritten
+        _record(con, row, run_id, known, summary)
+        con.execute("COMMIT")
+    except FileRejected as error:
+        con.execute("ROLLBACK")
+        refusal = FileRow(row.file_no, row.export, row.path, row.sha256, row.size, "rejected", str(error))
+        refusal.loaded_at = row.loaded_at
+        _record(con, refusal, run_id, known, summary)
+    except BaseException:
+        con.execute("ROLLBACK")
+        raise
+
+
+def _store_file(
+    con: duckdb.DuckDBPyConnection,
+    settings: Settings,
+    contract: Contract,
+    delivery: Delivery,
+    row: FileRow,
+    known: _KnownFiles,
+) -> None:
+    """Store the rows of a file and complete its ledger row; raises FileRejected for a file not to be taken."""
+    row.adapter, source = canonical_batches(delivery.path, contract.export, settings)
+    names = {column.name for column in contract.columns}
+    offered = {name: value for name, value in delivery.folder_values if name in names}
+    if source.columns_known:
+        _refuse_missing_columns(contract, {*source.columns, *offered})
+    sound_rows = 0
+    for table, bad in _chunks(source):
+        sound_rows += table.num_rows
+        _store_chunk(con, settings, contract, source, offered, row, table, bad)
+    if not source.columns_known and sound_rows:
+        _refuse_missing_columns(contract, {*source.columns, *offered})
+    filled = {name: value for name, value in offered.items() if name not in source.columns}
+    for name, value in filled.items():
+        con.execute("INSERT INTO raw.folder_values VALUES (?, ?, ?)", [row.file_no, name, value])
+    known.folder_values[row.file_no] = filled
+    row.nul_removed = source.nul_removed
+    row.extra_columns = ",".join(sorted({*source.columns} - names)) or None
+    limit = settings.quarantine_limit_of(contract.export)
+    if row.quarantined > limit * row.rows_in:
+        row.verdict, row.reason = "rejected", relations.over_limit_reason(row.quarantined, row.rows_in, limit)
+        _quarantine_whole(con, contract, row)
+        return
+    con.execute("INSERT INTO raw.unresolved_files VALUES (?, ?)", [row.file_no, contract.export])
+    counts = con.execute(f"SELECT _status, count(*) FROM raw.{contract.export} WHERE _file_no = {row.file_no} GROUP BY 1")
+    standings = dict(counts.fetchall())
+    if standings.get("quarantined"):
+        relations.quarantine_stored(con, contract, f"t._file_no = {row.file_no}")
+    row.accepted, row.pending = standings.get("current", 0), standings.get("pending", 0)
+    row.quarantined += standings.get("quarantined", 0)
+
+
+def _refuse_missing_columns(contract: Contract, present: set[str]) -> None:
+    missing = [column.name for column in contract.columns if column.required and column.name not in present]
+    if missing:
+        raise FileRejected(f"required column {', '.join(missing)} is missing")
+
+
+def _chunks(source: Source) -> Iterator[tuple[pa.Table, list[BadRow]]]:
+    """Batches gathered into tables large enough for a statement each to be worth its while."""
+    tables: list[pa.Table] = []
+    bad: list[BadRow] = []
+    rows = size = 0
+    for batch in source.batches:
+        tables.append(batch.table)
+        bad.extend(batch.bad)
+        rows += batch.table.num_rows
+        size += batch.table.nbytes
+        if rows >= CHUNK_ROWS or size >= CHUNK_BYTES:
+            yield pa.concat_tables(tables, promote_options="default"), bad
+            tables, bad, rows, size = [], [], 0, 0
+    if tables:
+        yield pa.concat_tables(tables, promote_options="default"), bad
+
+
+def _store_chunk(
+    con: duckdb.DuckDBPyConnection,
+    settings: Settings,
+    contract: Contract,
+    source: Source,
+    folder_values: dict[str, str],
+    row: FileRow,
+    table: pa.Table,
+    bad: list[BadRow],
+) -> None:
+    """Type one chunk: unusable rows go to raw.quarantine whole, the others to raw.<export> with their standing."""
+    export, file_no = contract.export, row.file_no
+    columns = {item.name: item.type for item in table.schema if item.name != "_row_no"}
+    if bad:
+        _quarantine_bad_rows(con, export, file_no, bad)
+    con.register("chunk", table)
+    try:
+        select = typed_select(contract, columns, folder_values, source.null_tokens, row.loaded_at, "chunk")
+        con.execute(f"CREATE OR REPLACE TEMP TABLE typed AS {select}")
+        unusable = con.execute("SELECT count(*) FROM typed WHERE _reason IS NOT NULL").fetchall()[0][0]
+        if unusable:
+            con.execute(
+                f"INSERT INTO raw.quarantine SELECT {literal(export)}, {file_no}, typed._row_no, "
+                f"typed._reason, {_as_delivered(list(columns))} FROM chunk JOIN typed USING (_row_no) "
+                f"WHERE typed._reason IS NOT NULL"
+            )
+        extra = [name for name in columns if all(name != column.name for column in contract.columns)]
+        if extra:
+            content = '"_extra"' if extra == ["_extra"] else _as_delivered(extra)
+            con.execute(
+                f"INSERT INTO raw.extra_values SELECT {literal(export)}, {file_no}, _row_no, {content} AS content "
+                f"FROM chunk WHERE content IS NOT NULL"
+            )
+    finally:
+        con.unregister("chunk")
+    viewers = ""
+    if contract.has_viewer:
+        ledger.number_new_viewers(con, "typed", settings.secret)
+        viewers = "JOIN raw.viewers AS viewers ON viewers.viewer_id = t.viewer_id"
+    status, reason = relations.standing(contract)
+    values = ", ".join(
+        "viewers.viewer_no" if column.name == "viewer_id" else f"t.{quoted(column.name)}"
+        for column in contract.columns
+    )
+    con.execute(
+        f"INSERT INTO raw.{export} SELECT {values}, {file_no}, t._row_no, {status}, {reason} FROM typed AS t "
+        f"{viewers} {relations.parent_joins(contract)} WHERE t._reason IS NULL"
+    )
+    row.rows_in += table.num_rows + len(bad)
+    row.quarantined += unusable + len(bad)
+
+
+def _as_delivered(names: list[str]) -> str:
+    """SQL expression: columns of a chunk's row as delivered, as JSON text."""
+    pairs = ", ".join(f"{literal(name)}, chunk.{quoted(name)}" for name in names)
+    return f"CAST(json_object({pairs}) AS VARCHAR)"
+
+
+def _quarantine_bad_rows(
+    con: duckdb.DuckDBPyConnection, export: str, file_no: int, bad: list[BadRow]
+) -> None:
+    rows = {
+        "row_no": pa.array([row.row_no for row in bad], pa.int64()),
+        "reason": [row.reason for row in bad],
+        "content": [row.content for row in bad],
+    }
+    con.register("bad_rows", pa.table(rows))
+    con.execute(
+        f"INSERT INTO raw.quarantine SELECT {literal(export)}, {file_no}, row_no, reason, content FROM bad_rows"
+    )
+    con.unregister("bad_rows")
+
+
+def _quarantine_whole(con: duckdb.DuckDBPyConnection, contract: Contract, row: FileRow) -> None:
+    """Move the file's good rows to quarantine too: past the limit the file as a whole is not trusted."""
+    table, of_file = f"raw.{contract.export}", f"_file_no = {row.file_no}"
+    con.execute(f"UPDATE {table} SET _status = 'quarantined', _reason = {literal(FILE_OVER_LIMIT)} WHERE {of_file}")
+    relations.quarantine_stored(con, contract, f"t.{of_file}")
+    con.execute(f"DELETE FROM {table} WHERE {of_file}")
+    row.quarantined = row.rows_in
+
+
+# --- summary -------------------------------------------------------------------------------------------------
+
+
+def _add_rejudged(
+    con: duckdb.DuckDBPyConnection, run_id: str, verdicts: dict[int, str], summary: LandingSummary
+) -> None:
+    """Replace, or add, the outcome of files whose verdict changed with their parents."""
+    for file_no in verdicts:
+        outcome = FileOutcome(
+            *con.execute(
+                "SELECT export, path, verdict, reason FROM raw.files WHERE file_no = ?", [file_no]
+            ).fetchall()[0]
+        )
+        summary.files = [
+            file for file in summary.files if (file.export, file.path) != (outcome.export, outcome.path)
+        ]
+        summary.files.append(outcome)
+
+
+def _summarise(con: duckdb.DuckDBPyConnection, run_id: str, summary: LandingSummary) -> None:
+    names = ("rows_in", "rows_accepted", "rows_quarantined", "rows_duplicate", "rows_pending", "nul_removed")
+    sums = ", ".join(f"CAST(coalesce(sum({name}), 0) AS BIGINT)" for name in names)
+    counts = con.execute(f"SELECT {sums} FROM raw.files WHERE run_id = ?", [run_id]).fetchall()[0]
+    for name, value in zip(names, counts, strict=True):
+        setattr(summary, name, value)
+    summary.quarantine_reasons = dict(
+        con.execute(
+            "SELECT reason, count(*) FROM raw.quarantine WHERE file_no IN "
+            "(SELECT file_no FROM raw.files WHERE run_id = ?) GROUP BY reason ORDER BY reason",
+            [run_id],
+        ).fetchall()
+    )
+    for export, path, rows, loaded_at in con.execute(
+        "SELECT export, path, rows_pending, loaded_at FROM raw.files WHERE rows_pending > 0 ORDER BY file_no"
+    ).fetchall():
+        age = int((ledger.now() - loaded_at).total_seconds())
+        summary.pending.append({"export": export, "path": path, "rows": rows, "age_seconds": age})
+    for export, extra in con.execute(
+        "SELECT export, extra_columns FROM raw.files WHERE run_id = ? AND extra_columns IS NOT NULL", [run_id]
+    ).fetchall():
+        summary.schema_drift[export] = sorted({*summary.schema_drift.get(export, []), *extra.split(",")})
+    late = con.execute(
+        "SELECT export FROM raw.files WHERE verdict = 'accepted' GROUP BY export "
+        "HAVING NOT bool_or(run_id = ?) ORDER BY export",
+        [run_id],
+    ).fetchall()
+    summary.late_exports = [export for (export,) in late]
+    summary.changed = con.execute("SELECT count(*) > 0 FROM raw.changes").fetchall()[0][0]

@@ -1,0 +1,102 @@
+"""Which files of the landing folder are delivered: regular files inside it, one folder per export."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote
+
+from dagster_project.landing.contracts import CONTRACTS
+
+_LINK_OUT = "symbolic link out of the landing folder"
+FOLDER_KEYS = ("dt", "room_id", "session_id")
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """A file found below EXPORTS/<export>. `refused` says why it may not even be opened; `folder_values` fill columns."""
+
+    export: str
+    path: Path
+    relative: str
+    size: int = 0
+    mtime_ns: int = 0
+    inode: int = 0
+    folder_values: tuple[tuple[str, str], ...] = ()
+    companion: Path | None = None
+    refused: str | None = None
+
+
+def deliveries(exports: Path) -> tuple[list[Delivery], list[str]]:
+    """(files in landing order, names under `exports` that belong to no export); nothing is opened."""
+    found: list[Delivery] = []
+    unknown: list[str] = []
+    root = Path(os.path.realpath(exports))
+    for entry in sorted(os.scandir(root), key=lambda item: item.name):
+        if entry.name.startswith((".", "_")):
+            continue
+        if entry.name not in CONTRACTS:
+            unknown.append(entry.name)
+        elif entry.is_symlink() and not _is_inside(Path(entry.path), root):
+            found.append(
+                Delivery(entry.name, Path(entry.path), entry.name, refused=_LINK_OUT)
+            )
+        elif entry.is_dir():
+            found.extend(_below(entry.name, Path(entry.path), root))
+    order = {export: position for position, export in enumerate(CONTRACTS)}
+    return sorted(found, key=lambda item: (order[item.export], item.relative)), unknown
+
+
+def _below(export: str, folder: Path, root: Path) -> Iterator[Delivery]:
+    for entry in sorted(os.scandir(folder), key=lambda item: item.name):
+        path = Path(entry.path)
+        relative = path.relative_to(root).as_posix()
+        if entry.name.startswith((".", "_")):
+            continue
+        if entry.is_symlink() and not _is_inside(path, root):
+            yield Delivery(export, path, relative, refused=_LINK_OUT)
+        elif entry.is_dir(follow_symlinks=False):
+            yield from _below(export, path, root)
+        elif not entry.name.lower().endswith((".tmp", ".part", ".sha256")):
+            status = _status(path)
+            if status is None:
+                continue
+            if not stat.S_ISREG(status.st_mode):
+                yield Delivery(export, path, relative, refused="not a regular file")
+                continue
+            companion = path.with_name(path.name + ".sha256")
+            yield Delivery(
+                export,
+                path,
+                relative,
+                status.st_size,
+                status.st_mtime_ns,
+                status.st_ino,
+                _folder_values(relative),
+                companion if companion.is_file() else None,
+            )
+
+
+def _status(path: Path) -> os.stat_result | None:
+    """The file's status, or None for one that vanished since it was listed."""
+    try:
+        return path.stat()
+    except FileNotFoundError:
+        return None
+
+
+def _is_inside(path: Path, root: Path) -> bool:
+    return Path(os.path.realpath(path)).is_relative_to(root)
+
+
+def _folder_values(relative: str) -> tuple[tuple[str, str], ...]:
+    """key=value pairs of the folders on the way to the file, the deepest last; percent signs decoded."""
+    pairs: dict[str, str] = {}
+    for part in relative.split("/")[1:-1]:
+        name, sign, value = part.partition("=")
+        if sign and name in FOLDER_KEYS and value != "__HIVE_DEFAULT_PARTITION__":
+            pairs[name] = unquote(value)
+    return tuple(pairs.items())

@@ -1,0 +1,138 @@
+"""The tables landing keeps in the private warehouse: file ledger, viewers, quarantine, control tables, raw rows."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import duckdb
+import pyarrow as pa
+
+from dagster_project.landing.contracts import CONTRACTS, Contract
+from dagster_project.landing.typed_rows import literal, quoted
+
+
+@dataclass
+class FileRow:
+    """A row of raw.files while its file is being landed; counts are of rows."""
+
+    file_no: int
+    export: str
+    path: str
+    sha256: str | None
+    size: int
+    verdict: str = "accepted"
+    reason: str | None = None
+    adapter: str | None = None
+    rows_in: int = 0
+    accepted: int = 0
+    quarantined: int = 0
+    pending: int = 0
+    loaded_at: datetime = field(default_factory=lambda: now())
+    nul_removed: int = 0
+    extra_columns: str | None = None
+
+
+def now() -> datetime:
+    """UTC without zone, truncated to milliseconds."""
+    instant = datetime.now(UTC).replace(tzinfo=None)
+    return instant.replace(microsecond=instant.microsecond // 1000 * 1000)
+
+
+def create_tables(con: duckdb.DuckDBPyConnection) -> None:
+    """Create schema raw and every table of it that is missing."""
+    con.execute("CREATE SCHEMA IF NOT EXISTS raw")
+    con.execute("""
+        CREATE TABLE IF NOT EXISTS raw.files (
+            file_no INTEGER, export VARCHAR, path VARCHAR, sha256 VARCHAR, bytes BIGINT, verdict VARCHAR,
+            reason VARCHAR, adapter VARCHAR, rows_in BIGINT, rows_accepted BIGINT, rows_quarantined BIGINT,
+            rows_duplicate BIGINT, rows_pending BIGINT, loaded_at TIMESTAMP, run_id VARCHAR,
+            nul_removed BIGINT, extra_columns VARCHAR);
+        CREATE TABLE IF NOT EXISTS raw.viewers (viewer_no INTEGER, viewer_id VARCHAR, viewer_key VARCHAR);
+        CREATE TABLE IF NOT EXISTS raw.quarantine (
+            export VARCHAR, file_no INTEGER, row_no BIGINT, reason VARCHAR, content VARCHAR);
+        -- Columns of a file that the contract does not know, row by row: kept aside, read by nobody yet.
+        CREATE TABLE IF NOT EXISTS raw.extra_values (
+            export VARCHAR, file_no INTEGER, row_no BIGINT, content VARCHAR);
+        -- What became current, or ceased to be, since the last publish.
+        CREATE TABLE IF NOT EXISTS raw.changes (
+            export VARCHAR, session_id VARCHAR, room_id VARCHAR, order_line_id VARCHAR, order_id VARCHAR,
+            product_id VARCHAR, currency VARCHAR, rate_date DATE);
+        -- How each file looked when it was last hashed, so that an untouched file is not read again.
+        CREATE TABLE IF NOT EXISTS raw.seen_files (
+            path VARCHAR, bytes BIGINT, mtime_ns BIGINT, inode BIGINT, checksum VARCHAR);
+        -- Folder values that filled columns of a file: the same bytes in another folder may be other rows.
+        CREATE TABLE IF NOT EXISTS raw.folder_values (file_no INTEGER, name VARCHAR, value VARCHAR);
+        -- Unfinished work, so that a run killed between two transactions is completed by the next.
+        CREATE TABLE IF NOT EXISTS raw.unresolved_files (file_no INTEGER, export VARCHAR);
+        CREATE TABLE IF NOT EXISTS raw.unresolved_parents (export VARCHAR, id VARCHAR, is_new BOOLEAN);
+    """)
+    for contract in CONTRACTS.values():
+        columns = ", ".join(f"{quoted(name)} {kind}" for name, kind in contract.stored_columns)
+        con.execute(
+            f"CREATE TABLE IF NOT EXISTS raw.{contract.export} "
+            f"({columns}, _file_no INTEGER, _row_no BIGINT, _status VARCHAR, _reason VARCHAR)"
+        )
+
+
+def clear_changes(con: duckdb.DuckDBPyConnection) -> None:
+    """Forget what changed; called once a publish holds it."""
+    con.execute("DELETE FROM raw.changes")
+
+
+def next_file_no(con: duckdb.DuckDBPyConnection) -> int:
+    """The number of the next file to be recorded."""
+    return con.execute("SELECT coalesce(max(file_no), 0) + 1 FROM raw.files").fetchall()[0][0]
+
+
+def insert_file(con: duckdb.DuckDBPyConnection, row: FileRow, run_id: str) -> None:
+    """Record a file; duplicates among its rows are found later, when its export is settled."""
+    con.execute(
+        "INSERT INTO raw.files VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?, ?, ?)",
+        [
+            row.file_no, row.export, row.path, row.sha256, row.size, row.verdict, row.reason, row.adapter,
+            row.rows_in, row.accepted, row.quarantined, row.pending, row.loaded_at, run_id,
+            row.nul_removed, row.extra_columns,
+        ],
+    )  # fmt: skip
+
+
+def number_new_viewers(con: duckdb.DuckDBPyConnection, relation: str, secret: str) -> None:
+    """Number every viewer_id of `relation` that has none, with a key that only the secret can recompute."""
+    new = con.sql(
+        f"SELECT DISTINCT r.viewer_id FROM {relation} AS r ANTI JOIN raw.viewers AS known "
+        "ON known.viewer_id = r.viewer_id WHERE r.viewer_id IS NOT NULL"
+    ).to_arrow_table()
+    if not new.num_rows:
+        return
+    ids = sorted(new.column("viewer_id").to_pylist())
+    first = con.execute("SELECT coalesce(max(viewer_no), 0) + 1 FROM raw.viewers").fetchall()[0][0]
+    numbered = {
+        "viewer_no": pa.array(range(first, first + len(ids)), pa.int32()),
+        "viewer_id": ids,
+        "viewer_key": [hmac.digest(secret.encode(), viewer.encode(), "sha256").hex()[:32] for viewer in ids],
+    }
+    con.register("new_viewers", pa.table(numbered))
+    con.execute("INSERT INTO raw.viewers SELECT * FROM new_viewers")
+    con.unregister("new_viewers")
+
+
+def row_as_json(contract: Contract) -> str:
+    """SQL expression giving a row `t` of raw.<export> as JSON text, the viewer by id (needs `viewers`)."""
+    values = []
+    for column in contract.columns:
+        value = "viewers.viewer_id" if column.name == "viewer_id" else f"t.{quoted(column.name)}"
+        # Decimals as text keep their digits; instants get their offset back.
+        if column.kind in ("decimal", "date"):
+            value = f"CAST({value} AS VARCHAR)"
+        elif column.kind == "instant":
+            value = f"strftime({value}, '%Y-%m-%dT%H:%M:%S.%gZ')"
+        values.append(f"{literal(column.name)}, {value}")
+    return f"CAST(json_object({', '.join(values)}) AS VARCHAR)"
+
+
+def number_list(values: Iterable[int]) -> str:
+    """An SQL list of whole numbers that is never empty."""
+    return "(" + ", ".join(map(str, [*values] or [-1])) + ")"

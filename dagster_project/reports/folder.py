@@ -1,0 +1,73 @@
+"""A folder of private files that appears whole: written beside its place, then renamed into it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+from dagster_project.settings import UserError
+
+
+def replace_folder(out: Path, files: Mapping[str, bytes]) -> None:
+    """Write the files (0600, in folders 0700) and put the folder in place of what was there.
+
+    A folder without the owner's right to write is sealed; it is left alone and UserError says so.
+    """
+    if out.exists() and not out.stat().st_mode & 0o200:
+        raise UserError(
+            f"{out} is sealed: reopen the month before writing its scorecards again (make reopen)"
+        )
+    _make_folder(out.parent)
+    beside, replaced = out.parent / f".{out.name}.writing", out.parent / f".{out.name}.replaced"
+    for left_over in (beside, replaced):
+        shutil.rmtree(left_over, ignore_errors=True)
+    try:
+        for path, content in files.items():
+            _write(beside / path, content)
+        _sync(beside)
+        if out.exists():
+            out.rename(replaced)
+        beside.rename(out)
+        _sync(out.parent)
+    except OSError as error:
+        if replaced.exists() and not out.exists():
+            replaced.rename(out)
+        shutil.rmtree(beside, ignore_errors=True)
+        raise UserError(
+            f"cannot write {out}: {error.strerror or error}; free space or mend its rights and run again"
+        ) from error
+    shutil.rmtree(replaced, ignore_errors=True)
+
+
+def digests(files: Mapping[str, bytes]) -> dict[str, str]:
+    """SHA-256 of each file, by path."""
+    return {path: hashlib.sha256(content).hexdigest() for path, content in sorted(files.items())}
+
+
+def _write(path: Path, content: bytes) -> None:
+    _make_folder(path.parent)
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(handle, "wb") as file:
+        os.fchmod(file.fileno(), 0o600)
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _make_folder(path: Path) -> None:
+    if path.is_dir():
+        return
+    _make_folder(path.parent)
+    path.mkdir(mode=0o700)
+    path.chmod(0o700)
+
+
+def _sync(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,511 @@
+"""The main job: land, build, audit, publish, scorecards. `make` and Dagster both run these steps."""
+
+from __future__ import annotations
+
+import calendar
+import hashlib
+import json
+import os
+import resource
+import sys
+import time
+import traceback
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+
+from dagster_project.appraisal.seals import is_sealed
+from dagster_project.lock import Locked, run_lock
+from dagster_project.settings import REPOSITORY, Settings, UserError, connect, settings_from_env
+from dagster_project.warehouse.hashes import hash_files
+from dagster_project.warehouse.publish import current_manifest, current_snapshot, publish
+
+if TYPE_CHECKING:
+    from dagster_project.audit.suites import CheckResult
+    from dagster_project.landing import LandingSummary
+    from dagster_project.warehouse.build import NodeResult
+    from dagster_project.warehouse.policy import Policy
+
+SCORE_MODELS = "path:models/scorecards"
+EXIT_STATUS = {"ok": 0, "failed": 1, "published_with_rejects": 2, "audit_failed": 3, "locked": 4}
+# What decides how numbers come about, besides rows and policy.
+CODE = ("dbt/**/*.sql", "dbt/**/*.yml", "dagster_project/**/*.py", "expectations/*.yml", "requirements.lock")
+
+
+class AuditFailed(UserError):
+    """A check at error severity failed: nothing is published."""
+
+
+@dataclass
+class Run:
+    """One run and what its summary will say. Instants in UTC, seconds as floats."""
+
+    settings: Settings
+    run_id: str
+    started_at: datetime
+    policy: Policy | None = None
+    status: str = "ok"
+    message: str = ""
+    seconds: dict[str, float] = field(default_factory=dict)
+    landed: LandingSummary | None = None
+    dates_rebuilt: list[str] = field(default_factory=list)
+    checks: list[CheckResult] = field(default_factory=list)
+    snapshot: str | None = None
+    scorecards: str | None = None
+
+
+# --- the steps, in order ---------------------------------------------------------------------------------
+
+
+def check_policy(run: Run) -> None:
+    """Read and check the policy files, before the first byte of an export."""
+    from dagster_project.warehouse.policy import read_policy
+
+    run.policy = read_policy(run.settings.policy)
+
+
+def land_exports(run: Run) -> None:
+    """Land every new file of the exports into raw.*, one transaction per file."""
+    from dagster_project.landing import land
+
+    with step(run, "land"), warehouse(run.settings) as con:
+        run.landed = land(con, run.settings, run.run_id, progress=_say if sys.stderr.isatty() else None)
+
+
+def is_up_to_date(run: Run) -> bool:
+    """Whether what readers see was built, and passed, from these very rows, this policy and this code."""
+    manifest = current_manifest(run.settings.published)
+    return manifest is not None and provenance(run).items() <= manifest.items()
+
+
+def load_policy_tables(run: Run) -> None:
+    """The policy files as tables of schema policy."""
+    from dagster_project.warehouse.policy import load_policy
+
+    with step(run, "policy"), warehouse(run.settings) as con:
+        load_policy(con, policy_of(run))
+
+
+def build_marts(run: Run, models: Sequence[str] | None = None) -> list[NodeResult]:
+    """Every model but the scorecards (or the ones named) with its dbt tests; returns dbt's results.
+
+    Models are built by affected dates only while they were all made by this code under this policy.
+    """
+    from dagster_project.warehouse.build import run_dbt
+    from dagster_project.warehouse.policy import check_policy_covers
+
+    with step(run, "marts"):
+        made_with = _makers(run)
+        with warehouse(run.settings) as con:
+            full_refresh = _made_with(con) != made_with
+            if full_refresh:
+                _note_made_with(con, None)
+        results = run_dbt(run.settings, select=models, exclude=SCORE_MODELS, full_refresh=full_refresh)
+        with warehouse(run.settings) as con:
+            if models is None:
+                _note_made_with(con, made_with)
+            run.dates_rebuilt = [
+                day
+                for (day,) in con.execute(
+                    "select business_date::varchar from intermediate.int_dates_affected "
+                    "where business_date is not null order by 1"
+                ).fetchall()
+            ]
+            first_month = con.execute("select min(month) from core.fct_session").fetchall()[0][0]
+        if first_month is not None:
+            check_policy_covers(policy_of(run), first_month)
+    return results
+
+
+def test_nominations(run: Run) -> None:
+    """The two-sided tests of the award nominations, which SQL has no distributions for."""
+    from dagster_project.appraisal import awards
+
+    with step(run, "nominations"), warehouse(run.settings) as con:
+        awards.test_nominations(con)
+
+
+def build_scores(run: Run) -> list[NodeResult]:
+    """The scorecard models with their dbt tests; returns dbt's results."""
+    from dagster_project.warehouse.build import run_dbt
+
+    with step(run, "scores"):
+        return run_dbt(run.settings, select=SCORE_MODELS)
+
+
+def measure(run: Run, suite: str) -> list[CheckResult]:
+    """The results of one Great Expectations suite."""
+    from dagster_project.audit.suites import run_suite
+
+    with step(run, f"audit {suite}"), warehouse(run.settings) as con:
+        return run_suite(con, suite)
+
+
+def judge(run: Run, results: list[CheckResult]) -> None:
+    """Keep results in audit.check_results of the private warehouse; raises AuditFailed naming what failed."""
+    from dagster_project.audit.suites import keep_results
+
+    run.checks += results
+    with warehouse(run.settings) as con:
+        keep_results(con, run.run_id, results)
+    failed = [result for result in results if not result.passed and result.severity == "error"]
+    if failed:
+        named = "; ".join(map(_told, failed[:5]))
+        more = f"; and {len(failed) - 5} more" if len(failed) > 5 else ""
+        raise AuditFailed(f"the audit failed, nothing is published: {named}{more}")
+
+
+def publish_snapshot(run: Run) -> None:
+    """Place the audited schemas where readers see them; what changed until now is then behind us."""
+    with step(run, "publish"):
+        run.snapshot = publish(run.settings, run.run_id, provenance(run))["snapshot_id"]
+        forget_changes(run)
+
+
+def forget_changes(run: Run) -> None:
+    """Clear the lists of changed rows and affected dates, which the published snapshot now holds."""
+    from dagster_project.landing import clear_changes
+    from dagster_project.warehouse.build import clear_affected_dates
+
+    with warehouse(run.settings) as con:
+        clear_changes(con)
+        clear_affected_dates(con)
+
+
+def write_scorecards(run: Run) -> None:
+    """The scorecard folder of MONTH (without it: the last whole month) from the published snapshot."""
+    snapshot = current_snapshot(run.settings.published)
+    month, is_provisional = scorecard_month(snapshot / "marts.duckdb", run.settings)
+    out = run.settings.data / "scorecards" / month
+    if is_sealed(out):
+        from dagster_project.appraisal.adjustments import adjust_sealed_month
+
+        adjust_sealed_month(run, month)
+        return
+    if _snapshot_of(out) != snapshot.name:
+        from dagster_project.reports.scorecards import write_scorecards as write
+
+        with step(run, "scorecards"):
+            write(
+                snapshot / "appraisal.duckdb",
+                snapshot / "marts.duckdb",
+                month,
+                out,
+                provisional=is_provisional,
+                policy_dir=run.settings.policy,
+                currency=run.settings.reporting_currency,
+            )
+            _note_snapshot(out, snapshot.name)
+    run.scorecards = str(out / "index.html")
+
+
+def run_steps(run: Run, with_scorecards: bool) -> None:
+    """All steps in order; only the first and the last where nothing changed since the last publish."""
+    from dagster_project.audit.suites import check_results_of_dbt
+
+    land_exports(run)
+    if is_up_to_date(run):
+        run.message = "nothing to do: no new rows since the last published snapshot"
+        run.snapshot = current_snapshot(run.settings.published).name
+        forget_changes(run)
+    else:
+        judge(run, measure(run, "landing"))
+        load_policy_tables(run)
+        judge(run, check_results_of_dbt(build_marts(run)))
+        judge(run, measure(run, "marts"))
+        test_nominations(run)
+        judge(run, check_results_of_dbt(build_scores(run)))
+        judge(run, measure(run, "scorecards"))
+        publish_snapshot(run)
+    if with_scorecards:
+        write_scorecards(run)
+
+
+# --- the job ---------------------------------------------------------------------------------------------
+
+
+def scorecards(environ: Mapping[str, str]) -> int:
+    """`make scorecards`: the night, then the scorecards of the month. Returns the exit status."""
+    return _job(environ, with_scorecards=True)
+
+
+def nightly(environ: Mapping[str, str]) -> int:
+    """`make nightly`: land what is new, rebuild, audit, publish. Returns the exit status."""
+    return _job(environ, with_scorecards=False)
+
+
+def _job(environ: Mapping[str, str], with_scorecards: bool) -> int:
+    run = new_run(settings_from_env(environ))
+    try:
+        check_policy(run)
+        with locked(run):
+            run_steps(run, with_scorecards)
+    except Exception as error:
+        note_failure(run, error)
+    else:
+        if rejected_files(run):
+            run.status = "published_with_rejects"
+    write_summary(run)
+    print_summary(run)
+    return EXIT_STATUS[run.status]
+
+
+@contextmanager
+def locked(run: Run) -> Iterator[None]:
+    """Hold the lock of this DATA folder's runs; raises Locked where another run is at work."""
+    with run_lock(run.settings.private / "run.lock") as left_behind:
+        if left_behind:
+            _say(f"taking over from a run that died: pid {left_behind['pid']}, since {left_behind['since']}")
+        yield
+
+
+def note_failure(run: Run, error: BaseException) -> None:
+    """Bring the error that ended a run into its status and message."""
+    if isinstance(error, UserError):
+        statuses = {Locked: "locked", AuditFailed: "audit_failed"}
+        run.status, run.message = statuses.get(type(error), "failed"), str(error)
+    else:
+        where = _keep_traceback(run, error)
+        telling = next(iter(str(error).splitlines()), "")
+        run.status, run.message = "failed", f"{type(error).__name__}: {telling} (whole in {where})"
+
+
+def new_run(settings: Settings) -> Run:
+    """A run named after its start and process."""
+    now = datetime.now(UTC)
+    run_id = f"{now:%Y%m%dT%H%M%S}.{now.microsecond:06d}Z-{os.getpid()}"
+    return Run(settings=settings, run_id=run_id, started_at=now)
+
+
+def provenance(run: Run) -> dict[str, str]:
+    """What a snapshot was made from, as it stands in its manifest."""
+    with warehouse(run.settings) as con:
+        ledger = con.execute(
+            "select export, sha256, rows_accepted, rows_quarantined, rows_duplicate, rows_pending "
+            "from raw.files where verdict = 'accepted' order by all"
+        ).fetchall()
+    return {**_makers(run), "ledger_hash": hashlib.sha256(json.dumps(ledger).encode()).hexdigest()}
+
+
+def policy_of(run: Run) -> Policy:
+    """The checked policy of a run, read once."""
+    if run.policy is None:
+        check_policy(run)
+    assert run.policy is not None
+    return run.policy
+
+
+def _makers(run: Run) -> dict[str, str]:
+    """What makes tables of rows: code, policy, and the currency that money is counted in."""
+    from dagster_project.warehouse.policy import policy_hash
+
+    return {
+        "code_version": hash_files(REPOSITORY, CODE),
+        "policy_hash": policy_hash(policy_of(run)),
+        "reporting_currency": run.settings.reporting_currency,
+    }
+
+
+def _made_with(con: duckdb.DuckDBPyConnection) -> dict[str, str] | None:
+    """What every model of the private warehouse was made with; None while that is mixed or unknown."""
+    con.execute("create schema if not exists builds")
+    con.execute("create table if not exists builds.made_with (name varchar, value varchar)")
+    return dict(con.execute("from builds.made_with").fetchall()) or None
+
+
+def _note_made_with(con: duckdb.DuckDBPyConnection, made_with: dict[str, str] | None) -> None:
+    con.execute("begin")
+    con.execute("delete from builds.made_with")
+    if made_with:
+        con.executemany("insert into builds.made_with values (?, ?)", list(made_with.items()))
+    con.execute("commit")
+
+
+def scorecard_month(marts: Path, settings: Settings) -> tuple[str, bool]:
+    """The month to report and whether it is provisional (not over in the data yet).
+
+    Raises UserError where the data hold nothing of the month asked for, or no whole month at all.
+    """
+    con = connect(marts, settings, read_only=True)
+    try:
+        query = "select min(business_date), max(business_date) from core.fct_session"
+        first, last = con.execute(query).fetchall()[0]
+    finally:
+        con.close()
+    if first is None:
+        raise UserError("there is no session in the data, so there is no month to report")
+    if settings.month is not None:
+        if not f"{first:%Y-%m}" <= settings.month <= f"{last:%Y-%m}":
+            raise UserError(f"MONTH={settings.month} has no data: sessions run from {first} to {last}")
+        return settings.month, last < _last_day(settings.month)
+    month = f"{last:%Y-%m}"
+    if last < _last_day(month):
+        month = f"{last.year - (last.month == 1)}-{(last.month - 2) % 12 + 1:02d}"
+    if month < f"{first:%Y-%m}":
+        raise UserError(
+            f"there is no whole month in the data yet ({first} to {last}): "
+            f"give MONTH={last:%Y-%m} for a provisional scorecard"
+        )
+    return month, False
+
+
+def _last_day(month: str) -> date:
+    year, number = int(month[:4]), int(month[5:])
+    return date(year, number, calendar.monthrange(year, number)[1])
+
+
+@contextmanager
+def warehouse(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection on the private warehouse, closed afterwards: dbt opens it with settings of its own."""
+    con = connect(settings.warehouse_path, settings)
+    try:
+        yield con
+    finally:
+        con.close()
+
+
+def _told(result: CheckResult) -> str:
+    return f"{result.check} on {result.table}: observed {result.observed}, expected {result.expected}"
+
+
+# --- what a run says -------------------------------------------------------------------------------------
+
+
+@contextmanager
+def step(run: Run, name: str) -> Iterator[None]:
+    """Time a step and say when it is over."""
+    began = time.monotonic()
+    try:
+        yield
+    finally:
+        run.seconds[name] = round(run.seconds.get(name, 0) + time.monotonic() - began, 2)
+    _say(f"{name:<18}{run.seconds[name]:7.1f} s")
+
+
+def print_summary(run: Run) -> None:
+    """The end of a run on the screen; the same figures as its summary.json."""
+    if run.status in ("failed", "locked", "audit_failed"):
+        print(f"error: {run.message}", file=sys.stderr)
+        return
+    if run.message:
+        print(run.message)
+    print(f"files      {_counted(_files_by_verdict(run))}")
+    print(f"rows       {_counted(_rows_by_verdict(run))}")
+    for file in rejected_files(run):
+        print(f"rejected   {file['path']}: {file['reason']}")
+    if run.dates_rebuilt:
+        first, last = run.dates_rebuilt[0], run.dates_rebuilt[-1]
+        print(f"dates      {len(run.dates_rebuilt)} rebuilt, {first} to {last}")
+    if run.checks:
+        warned = [result for result in run.checks if not result.passed]
+        print(f"checks     {len(run.checks) - len(warned)} passed, {len(warned)} warned")
+        for result in warned:
+            print(f"  warning  {_told(result)}")
+    print(f"snapshot   {run.snapshot}")
+    print(f"seconds    {_total_seconds(run):.1f}, peak memory {_peak_memory() // 2**20} MB")
+    if run.scorecards:
+        print(f"scorecards {run.scorecards}")
+
+
+def summary(run: Run) -> dict[str, Any]:
+    """A run as `$DATA/runs/<run_id>/summary.json` holds it."""
+    return {
+        "run_id": run.run_id,
+        "status": run.status,
+        "message": run.message,
+        "started_at": run.started_at.isoformat(timespec="seconds").replace("+00:00", "Z"),
+        "files": _files_by_verdict(run),
+        "rows": _rows_by_verdict(run),
+        "rejected": rejected_files(run),
+        "quarantine_reasons": run.landed.quarantine_reasons if run.landed else {},
+        "pending": run.landed.pending if run.landed else [],
+        "late_exports": run.landed.late_exports if run.landed else [],
+        "unknown_folders": run.landed.unknown_folders if run.landed else [],
+        "schema_drift": run.landed.schema_drift if run.landed else {},
+        "key_conflicts": run.landed.key_conflicts if run.landed else {},
+        "dates_rebuilt": run.dates_rebuilt,
+        "checks": {
+            "passed": sum(result.passed for result in run.checks),
+            "warned": sum(not result.passed and result.severity == "warn" for result in run.checks),
+            "failed": sum(not result.passed and result.severity == "error" for result in run.checks),
+            "not_passed": [vars(result) for result in run.checks if not result.passed],
+        },
+        "snapshot": run.snapshot,
+        "scorecards": run.scorecards,
+        "seconds": {**run.seconds, "total": round(_total_seconds(run), 2)},
+        "peak_memory_bytes": _peak_memory(),
+    }
+
+
+def write_summary(run: Run) -> None:
+    folder = run.settings.runs / run.run_id
+    folder.mkdir(parents=True, exist_ok=True)
+    run.settings.data.chmod(0o755)
+    text = json.dumps(summary(run), indent=1, ensure_ascii=False) + "\n"
+    (folder / "summary.json").write_text(text, encoding="utf-8")
+
+
+def _keep_traceback(run: Run, error: BaseException) -> Path:
+    """An unforeseen error's traceback may quote rows, so it is kept with what is private."""
+    file = run.settings.private / "errors" / f"{run.run_id}.txt"
+    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    file.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
+    file.chmod(0o600)
+    return file
+
+
+def rejected_files(run: Run) -> list[dict[str, str | None]]:
+    """Files that tonight's landing rejected; those of earlier nights do not count again."""
+    files = run.landed.files if run.landed else []
+    return [{"path": file.path, "reason": file.reason} for file in files if file.verdict == "rejected"]
+
+
+def _files_by_verdict(run: Run) -> dict[str, int]:
+    return dict(sorted(Counter(file.verdict for file in run.landed.files).items())) if run.landed else {}
+
+
+def _rows_by_verdict(run: Run) -> dict[str, int]:
+    landed = run.landed
+    if landed is None:
+        return {}
+    return {
+        "in": landed.rows_in,
+        "accepted": landed.rows_accepted,
+        "quarantined": landed.rows_quarantined,
+        "duplicate": landed.rows_duplicate,
+        "pending": landed.rows_pending,
+    }
+
+
+def _snapshot_of(folder: Path) -> str | None:
+    """The snapshot a scorecard folder was written from, noted beside it."""
+    note = folder.with_name(f".{folder.name}.snapshot")
+    return note.read_text(encoding="utf-8") if folder.is_dir() and note.is_file() else None
+
+
+def _note_snapshot(folder: Path, snapshot_id: str) -> None:
+    folder.with_name(f".{folder.name}.snapshot").write_text(snapshot_id, encoding="utf-8")
+
+
+def _counted(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {verdict}" for verdict, count in counts.items()) or "none new"
+
+
+def _total_seconds(run: Run) -> float:
+    return (datetime.now(UTC) - run.started_at).total_seconds()
+
+
+def _peak_memory() -> int:
+    """Largest resident set of this process so far, in bytes (the kernel counts KiB, on macOS bytes)."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)

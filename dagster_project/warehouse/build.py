@@ -1,0 +1,161 @@
+"""dbt, run inside this process on the private warehouse."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from dagster_project.settings import REPOSITORY, Settings, UserError
+
+PROJECT = REPOSITORY / "dbt"
+
+
+@dataclass(frozen=True)
+class NodeResult:
+    """One model or data test that dbt ran: status is success, pass, warn, fail, error or skipped."""
+
+    unique_id: str
+    name: str
+    kind: str
+    tested: str | None
+    status: str
+    severity: str
+    failures: int | None
+    message: str
+    seconds: float
+
+
+def run_dbt(
+    settings: Settings,
+    select: str | Sequence[str] | None = None,
+    exclude: str | Sequence[str] | None = None,
+    full_refresh: bool = False,
+    on_node: Callable[[str, str], None] | None = None,
+) -> list[NodeResult]:
+    """`dbt build` of the selected models with their data tests; the manifest is parsed once per process.
+
+    Returns every node's result, failed tests included; raises UserError where the project cannot be parsed
+    or a model cannot be built. `on_node(name, status)` is called as each node ends. No handle on the
+    warehouse may be open in this process, and none is left open.
+    """
+    from dbt.cli.main import dbtRunner
+
+    def notice(event: Any) -> None:
+        if on_node is not None and event.info.name == "NodeFinished":
+            on_node(event.data.node_info.node_name, event.data.node_info.node_status)
+
+    arguments = ["build", *_options(settings), "--exclude-resource-type", "unit_test", "--no-write-json"]
+    for flag, chosen in (("--select", select), ("--exclude", exclude)):
+        if chosen:
+            arguments += [flag, *([chosen] if isinstance(chosen, str) else chosen)]
+    if full_refresh:
+        arguments.append("--full-refresh")
+    manifest = parse_project(settings)
+    try:
+        outcome = dbtRunner(manifest=manifest, callbacks=[notice]).invoke(arguments)
+    finally:
+        close_handles()
+    if outcome.exception is not None:
+        raise UserError(f"dbt stopped: {first_line(outcome.exception)}")
+    results = [_node_result(result, manifest) for result in getattr(outcome.result, "results", [])]
+    for result in results:
+        if result.kind == "model" and result.status == "error":
+            raise UserError(f"dbt model {result.name} could not be built: {result.message}")
+        if result.kind == "test" and result.status == "error":
+            raise UserError(f"dbt test {result.name} could not be run: {result.message}")
+    return results
+
+
+def parse_project(settings: Settings) -> Any:
+    """dbt's manifest of the project, from the partial parse of the run before where nothing changed."""
+    _set_environment(settings)
+    return _parsed(target_folder(settings), tuple(_options(settings)))
+
+
+@functools.lru_cache(maxsize=4)
+def _parsed(target: Path, options: tuple[str, ...]) -> Any:
+    from dbt.cli.main import dbtRunner
+
+    target.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        outcome = dbtRunner().invoke(["parse", *options])
+    finally:
+        close_handles()
+    if not outcome.success:
+        raise UserError(f"the dbt project cannot be parsed: {first_line(outcome.exception)}")
+    return outcome.result
+
+
+def target_folder(settings: Settings) -> Path:
+    """Where dbt keeps its compiled SQL and its partial parse: private, since compiled SQL may name rows."""
+    return settings.private / "dbt"
+
+
+def clear_affected_dates(con: duckdb.DuckDBPyConnection) -> None:
+    """Forget which business dates had to be rebuilt, where any build was made yet."""
+    if con.execute(
+        "select count(*) from information_schema.tables "
+        "where table_schema = 'intermediate' and table_name = 'int_dates_affected'"
+    ).fetchall()[0][0]:
+        con.execute("delete from intermediate.int_dates_affected")
+
+
+def close_handles() -> None:
+    """Close dbt's own DuckDB database, which it would else keep open with its own settings."""
+    from dbt.adapters.duckdb.connections import DuckDBConnectionManager
+
+    environment = DuckDBConnectionManager._ENV
+    if environment is not None:
+        environment.close()
+    DuckDBConnectionManager.close_all_connections()
+
+
+def first_line(error: object) -> str:
+    """The telling line of an error: dbt puts a heading on the first and the cause behind it."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return " ".join(lines[:3]) if lines else type(error).__name__
+
+
+def _options(settings: Settings) -> list[str]:
+    target = str(target_folder(settings))
+    return [
+        "--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT),
+        "--target-path", target, "--log-path", target,
+        "--log-level", "none", "--log-level-file", "none",
+        "--quiet", "--no-use-colors", "--no-send-anonymous-usage-stats", "--no-version-check",
+    ]  # fmt: skip
+
+
+def _set_environment(settings: Settings) -> None:
+    # dbt's profile takes these from the environment: as --vars they would throw the partial parse away.
+    os.environ["WAREHOUSE_PATH"] = str(settings.warehouse_path)
+    os.environ["DUCKDB_MEMORY_LIMIT"] = settings.memory_limit
+    os.environ["DUCKDB_TEMP_DIRECTORY"] = str(settings.tmp)
+    os.environ["DO_NOT_TRACK"] = "1"
+
+
+def _node_result(result: Any, manifest: Any) -> NodeResult:
+    node = result.node
+    kind = str(node.resource_type)
+    tested = None
+    if kind == "test":
+        about = getattr(node, "attached_node", None) or next(iter(node.depends_on.nodes), None)
+        found = manifest.nodes.get(about) or manifest.sources.get(about)
+        tested = f"{found.schema}.{found.name}" if found else about
+    return NodeResult(
+        unique_id=node.unique_id,
+        name=node.name,
+        kind=kind,
+        tested=tested,
+        status=str(result.status),
+        severity=str(getattr(node.config, "severity", "error")).lower(),
+        failures=result.failures,
+        message=first_line(result.message or ""),
+        seconds=float(result.execution_time),
+    )

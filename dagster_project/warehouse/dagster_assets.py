@@ -1,0 +1,243 @@
+"""The job's steps as Dagster assets: exports → models → scores → snapshot → scorecards, with their checks.
+
+Every asset calls the step function of `dagster_project.run` that `make` calls; nothing is computed here.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+from dagster_dbt import DagsterDbtTranslator, dbt_assets
+from dagster_dbt.asset_utils import get_asset_check_key_for_test
+
+from dagster_project import run as steps
+from dagster_project.audit.suites import CheckResult, check_results_of_dbt, read_suite
+from dagster_project.landing.contracts import CONTRACTS
+from dagster_project.settings import Settings, settings_from_env
+from dagster_project.warehouse.build import NodeResult, parse_project, target_folder
+from dagster_project.warehouse.publish import APPRAISAL_SCHEMAS, MARTS_SCHEMAS
+
+# DuckDB has one writer: whatever writes the warehouse takes the one slot of this pool.
+POOL = "duckdb"
+POLICY_TABLES = ("kpis", "weights", "weight_overrides", "grades", "rules")
+LEDGER_TABLES = ("files", "viewers", "quarantine", "changes")
+RUN = {"run"}
+PUBLISHED_SCHEMAS = (*MARTS_SCHEMAS, *APPRAISAL_SCHEMAS)
+
+
+@dg.resource(
+    config_schema={"month": dg.Field(str, is_required=False, description="month to report, YYYY-MM")}
+)
+def run_resource(context: dg.InitResourceContext) -> Iterator[steps.Run]:
+    """One run of the job: its lock is held and its summary written for as long as Dagster's run lasts."""
+    month = (context.resource_config or {}).get("month")
+    run = steps.new_run(settings_from_env({**os.environ, **({"MONTH": month} if month else {})}))
+    try:
+        steps.check_policy(run)
+        with steps.locked(run):
+            yield run
+    except Exception as error:
+        steps.note_failure(run, error)
+        raise
+    finally:
+        steps.write_summary(run)
+
+
+class LayerTranslator(DagsterDbtTranslator):
+    """Groups dbt models by the layer, which is their folder."""
+
+    def get_group_name(self, dbt_resource_props: Mapping[str, Any]) -> str | None:
+        """The first folder below models/, and for marts also the second."""
+        layer = dbt_resource_props["fqn"][1]
+        return f"marts_{dbt_resource_props['fqn'][2]}" if layer == "marts" else layer
+
+
+TRANSLATOR = LayerTranslator()
+
+
+@dg.multi_asset(
+    name="landing",
+    specs=[
+        dg.AssetSpec(["raw", table], group_name="landing", kinds={"duckdb"})
+        for table in (*CONTRACTS, *LEDGER_TABLES)
+    ],
+    required_resource_keys=RUN,
+    pool=POOL,
+)
+def landed_exports(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult]:
+    """Every new file of EXPORTS, typed, deduplicated and judged row by row, in raw.*."""
+    run = context.resources.run
+    with _failures_noted(run):
+        steps.land_exports(run)
+    for table in (*CONTRACTS, *LEDGER_TABLES):
+        yield dg.MaterializeResult(asset_key=["raw", table], metadata={"files": dict(run.files)})
+
+
+@dg.multi_asset(
+    name="policy_files",
+    specs=[dg.AssetSpec(["policy", table], group_name="policy", kinds={"csv"}) for table in POLICY_TABLES],
+    required_resource_keys=RUN,
+    pool=POOL,
+)
+def policy_tables(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult]:
+    """The policy files, checked, as tables."""
+    run = context.resources.run
+    with _failures_noted(run):
+        steps.load_policy_tables(run)
+    for table in POLICY_TABLES:
+        yield dg.MaterializeResult(asset_key=["policy", table])
+
+
+def suite_checks(suite: str) -> dg.AssetChecksDefinition:
+    """A suite of expectations/ as asset checks; one at error severity keeps what comes after from running."""
+    checks = read_suite(suite)
+
+    @dg.multi_asset_check(
+        name=f"{suite}_suite",
+        specs=[
+            dg.AssetCheckSpec(
+                name=check.check,
+                asset=check.table.split("."),
+                description=check.why,
+                blocking=check.severity == "error",
+            )
+            for check in checks
+        ],
+        required_resource_keys=RUN,
+        pool=POOL,
+    )
+    def check_suite(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
+        run = context.resources.run
+        with _failures_noted(run):
+            results = steps.measure(run, suite)
+            for result in results:
+                yield _check_event(result, result.table.split("."))
+            steps.judge(run, results)
+
+    return check_suite
+
+
+def model_assets(settings: Settings) -> list[dg.AssetsDefinition]:
+    """dbt's models as two steps of assets, marts and scores, dbt's tests as their checks."""
+    parse_project(settings)
+    manifest_path = target_folder(settings) / "manifest.json"
+
+    @dbt_assets(
+        manifest=manifest_path,
+        name="marts",
+        exclude=steps.SCORE_MODELS,
+        dagster_dbt_translator=TRANSLATOR,
+        required_resource_keys=RUN,
+        pool=POOL,
+    )
+    def marts(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
+        run = context.resources.run
+        with _failures_noted(run):
+            if steps.is_up_to_date(run):
+                context.log.info("nothing to do: no new rows since the last published snapshot")
+                return
+            results = steps.build_marts(run, _models_chosen(context))
+            yield from _dbt_events(context, results, manifest_path)
+            steps.judge(run, check_results_of_dbt(results))
+
+    @dbt_assets(
+        manifest=manifest_path,
+        name="scores",
+        select=steps.SCORE_MODELS,
+        dagster_dbt_translator=TRANSLATOR,
+        required_resource_keys=RUN,
+        pool=POOL,
+    )
+    def scores(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
+        run = context.resources.run
+        with _failures_noted(run):
+            steps.test_nominations(run)
+            results = steps.build_scores(run)
+            yield from _dbt_events(context, results, manifest_path)
+            steps.judge(run, check_results_of_dbt(results))
+
+    published = [key for assets in (marts, scores) for key in assets.keys if key.path[0] in PUBLISHED_SCHEMAS]
+
+    @dg.asset(
+        key=["published", "snapshot"],
+        deps=published,
+        group_name="published",
+        required_resource_keys=RUN,
+        pool=POOL,
+    )
+    def snapshot(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+        """The audited schemas as readers see them."""
+        run = context.resources.run
+        with _failures_noted(run):
+            steps.publish_snapshot(run)
+        return dg.MaterializeResult(metadata={"snapshot": run.snapshot})
+
+    @dg.asset(
+        key=["published", "scorecards"],
+        deps=[snapshot],
+        group_name="published",
+        required_resource_keys=RUN,
+        pool=POOL,
+    )
+    def scorecards(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+        """The folder of month-end scorecards."""
+        run = context.resources.run
+        with _failures_noted(run):
+            steps.write_scorecards(run)
+        return dg.MaterializeResult(metadata={"page": dg.MetadataValue.path(run.scorecards)})
+
+    return [marts, scores, snapshot, scorecards]
+
+
+def _models_chosen(context: dg.AssetExecutionContext) -> list[str] | None:
+    """Names of the models picked on the page; None for all of them."""
+    if not context.is_subset:
+        return None
+    return sorted(key.path[-1] for key in context.selected_asset_keys)
+
+
+def _dbt_events(
+    context: dg.AssetExecutionContext, results: list[NodeResult], manifest_path: Path
+) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
+    manifest = json.loads(manifest_path.read_text(encoding="utf-8"))
+    keys = {".".join(key.path): key for key in context.selected_asset_keys}
+    for result in results:
+        if result.kind == "model" and result.status == "success":
+            node = manifest["nodes"][result.unique_id]
+            yield dg.MaterializeResult(
+                asset_key=keys[f"{node['config']['schema']}.{node['name']}"],
+                metadata={"seconds": result.seconds},
+            )
+    for result, checked in zip(
+        (result for result in results if result.kind == "test"), check_results_of_dbt(results), strict=True
+    ):
+        key = get_asset_check_key_for_test(manifest, TRANSLATOR, result.unique_id, None)
+        if key in context.selected_asset_check_keys:
+            yield _check_event(checked, key.asset_key.path, key.name)
+
+
+def _check_event(
+    result: CheckResult, asset_key: Sequence[str], name: str | None = None
+) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(
+        passed=result.passed,
+        asset_key=dg.AssetKey(asset_key),
+        check_name=name or result.check,
+        severity=dg.AssetCheckSeverity.ERROR if result.severity == "error" else dg.AssetCheckSeverity.WARN,
+        metadata={"observed": result.observed, "expected": result.expected},
+    )
+
+
+@contextmanager
+def _failures_noted(run: steps.Run) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        steps.note_failure(run, error)
+        raise

@@ -1,0 +1,53 @@
+"""The sensor: a night is due when a file with new content lies in EXPORTS, whatever its name."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import dagster as dg
+
+from dagster_project.landing.discovery import deliveries
+from dagster_project.settings import Settings
+
+
+def new_exports_sensor(settings: Settings, job: dg.UnresolvedAssetJobDefinition) -> dg.SensorDefinition:
+    """Ask for one run of the job per set of file contents; a renamed or copied file is nothing new."""
+
+    @dg.sensor(
+        name="new_exports",
+        job=job,
+        minimum_interval_seconds=30,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+    )
+    def new_exports(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+        known: dict[str, list[str]] = json.loads(context.cursor or "{}")
+        seen = contents_of(settings.exports, known)
+        before = {content for _, content in known.values()}
+        now = {content for _, content in seen.values()}
+        if now <= before:
+            context.update_cursor(json.dumps(seen))
+            return dg.SkipReason("no file with new content")
+        run_key = hashlib.sha256("\n".join(sorted(now)).encode()).hexdigest()
+        return dg.SensorResult(run_requests=[dg.RunRequest(run_key=run_key)], cursor=json.dumps(seen))
+
+    return new_exports
+
+
+def contents_of(exports: Path, known: dict[str, list[str]]) -> dict[str, list[str]]:
+    """Path → [size and times, SHA-256]; a file whose size and times are as known is not read again."""
+    seen = {}
+    for delivery in deliveries(exports)[0]:
+        if delivery.refused is None:
+            stamp = f"{delivery.size}/{delivery.mtime_ns}/{delivery.inode}"
+            before = known.get(delivery.relative)
+            seen[delivery.relative] = (
+                before if before and before[0] == stamp else [stamp, _sha256(delivery.path)]
+            )
+    return seen
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,226 @@
+"""The snapshot that readers see: built beside, checked, put in place by one rename and one symlink flip."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from dagster_project.settings import Settings, UserError, connect
+from dagster_project.warehouse.hashes import columns_of, content_hash, fingerprint, quoted
+
+MARTS_SCHEMAS = ("core", "funnel", "kpis", "insights", "audit")
+APPRAISAL_SCHEMAS = ("scorecards",)
+# Run ids and times of checks stand in audit, so its tables have no content hash.
+UNHASHED_SCHEMAS = ("audit",)
+# The two DuckDB minor lines before ours must be able to open what is published.
+STORAGE_VERSION = "v1.4.0"
+# What analysts may never see, whichever model would let it through.
+FORBIDDEN_IN_MARTS = frozenset({"viewer_id", "viewer_no", "performance_pay", "total_score", "personal_score"})
+SNAPSHOTS_KEPT_AT_LEAST = 3
+
+
+def publish(
+    settings: Settings, snapshot_id: str, facts: Mapping[str, Any], keep_hours: float = 48
+) -> dict[str, Any]:
+    """Copy the published schemas of the private warehouse into a new snapshot and flip `current` to it.
+
+    `facts` go into the manifest as they are (code_version, ledger_hash, …). Returns the manifest. Raises
+    UserError where a mart would show what analysts may not see; then, and at any kill, `current` stays.
+    """
+    snapshots = settings.published / "snapshots"
+    for folder in (settings.data, settings.published, snapshots):
+        folder.mkdir(parents=True, exist_ok=True)
+        folder.chmod(0o755)
+    _remove_unfinished(snapshots)
+    building = snapshots / f".building-{snapshot_id}"
+    building.mkdir(mode=0o700)
+    try:
+        tables: dict[str, dict[str, Any]] = {}
+        with _warehouse(settings) as con:
+            _refuse_private_columns(con)
+            data_through = _data_through(con)
+            tables |= write_database(con, building / "marts.duckdb", MARTS_SCHEMAS, 0o640)
+            tables |= write_database(con, building / "appraisal.duckdb", APPRAISAL_SCHEMAS, 0o600)
+        manifest = {
+            "snapshot_id": snapshot_id,
+            "data_through": data_through,
+            "tables": tables,
+            **facts,
+            "built_at": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+        }
+        _write_synced(building / "manifest.json", json.dumps(manifest, indent=1) + "\n", 0o644)
+        building.chmod(0o755)
+        _sync(building)
+        os.rename(building, snapshots / snapshot_id)
+    except BaseException:
+        shutil.rmtree(building, ignore_errors=True)
+        raise
+    _sync(snapshots)
+    _flip(settings.published, snapshot_id)
+    sweep(settings.published, keep_hours)
+    return manifest
+
+
+def current_manifest(published: Path) -> dict[str, Any] | None:
+    """Manifest of the snapshot that readers see now; None before the first publish."""
+    try:
+        return json.loads((published / "current" / "manifest.json").read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError, json.JSONDecodeError):
+        return None
+
+
+def current_snapshot(published: Path) -> Path:
+    """Folder of the snapshot that `current` names, resolved, so that a flip changes nothing."""
+    current = published / "current"
+    if not (current / "manifest.json").is_file():
+        raise UserError(f"nothing is published under {published} yet: run `make scorecards` first")
+    return current.resolve()
+
+
+def sweep(published: Path, keep_hours: float) -> list[str]:
+    """Remove snapshots older than keep_hours, never the current one nor the last three; returns the names."""
+    snapshots = published / "snapshots"
+    current = (published / "current").resolve().name
+    newest_first = sorted(
+        (folder for folder in snapshots.iterdir() if folder.is_dir() and not folder.name.startswith(".")),
+        key=lambda folder: folder.name,
+        reverse=True,
+    )
+    oldest_kept = time.time() - keep_hours * 3600
+    swept = []
+    for folder in newest_first[SNAPSHOTS_KEPT_AT_LEAST:]:
+        if folder.name != current and folder.stat().st_mtime < oldest_kept:
+            # Renamed first: a half-removed folder must never look like a snapshot.
+            doomed = snapshots / f".building-swept-{folder.name}"
+            os.rename(folder, doomed)
+            shutil.rmtree(doomed, ignore_errors=True)
+            swept.append(folder.name)
+    return swept
+
+
+@contextmanager
+def _warehouse(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
+    con = connect(settings.warehouse_path, settings)
+    try:
+        yield con
+    finally:
+        con.close()
+
+
+def published_tables(con: duckdb.DuckDBPyConnection, schemas: tuple[str, ...]) -> list[tuple[str, str]]:
+    """(schema, table) of the private warehouse that a snapshot holds; dbt's scratch tables are left out."""
+    return con.execute(
+        "select table_schema, table_name from information_schema.tables "
+        "where table_catalog = current_database() and list_contains(?, table_schema) "
+        "and not regexp_matches(table_name, '__dbt_(tmp|backup)') order by 1, 2",
+        [list(schemas)],
+    ).fetchall()
+
+
+def write_database(
+    con: duckdb.DuckDBPyConnection, file: Path, schemas: tuple[str, ...], mode: int
+) -> dict[str, dict[str, Any]]:
+    """Copy whole schemas into a new DuckDB file; returns rows and content hash per table, as read back."""
+    previous_mask = os.umask(0o077)
+    try:
+        con.execute(f"attach {_literal(file)} as snapshot (storage_version {_literal(STORAGE_VERSION)})")
+    finally:
+        os.umask(previous_mask)
+    tables = {}
+    try:
+        for schema in schemas:
+            con.execute(f"create schema if not exists snapshot.{quoted(schema)}")
+        for schema, table in published_tables(con, schemas):
+            name = f"{quoted(schema)}.{quoted(table)}"
+            con.execute(f"create table snapshot.{name} as from {name}")
+            _copy_comments(con, schema, table)
+            columns = columns_of(con, schema, table, "snapshot")
+            if schema in UNHASHED_SCHEMAS:
+                rows = con.execute(f"select count(*) from snapshot.{name}").fetchall()[0][0]
+                tables[f"{schema}.{table}"] = {"rows": rows, "content_hash": None}
+            else:
+                parts = fingerprint(con, f"snapshot.{name}", columns)
+                hashed = content_hash(columns, parts)
+                tables[f"{schema}.{table}"] = {"rows": parts.rows, "content_hash": hashed}
+        con.execute("checkpoint snapshot")
+    finally:
+        con.execute("detach snapshot")
+    if file.with_name(file.name + ".wal").exists():
+        raise RuntimeError(f"{file.name} was closed with a write-ahead log beside it")
+    file.chmod(mode)
+    _sync(file)
+    return tables
+
+
+def _copy_comments(con: duckdb.DuckDBPyConnection, schema: str, table: str) -> None:
+    name = f"snapshot.{quoted(schema)}.{quoted(table)}"
+    for (comment,) in con.execute(
+        "select comment from duckdb_tables() where database_name = current_database() "
+        "and schema_name = ? and table_name = ? and comment is not null",
+        [schema, table],
+    ).fetchall():
+        con.execute(f"comment on table {name} is {_literal(comment)}")
+    for column, comment in con.execute(
+        "select column_name, comment from duckdb_columns() where database_name = current_database() "
+        "and schema_name = ? and table_name = ? and comment is not null",
+        [schema, table],
+    ).fetchall():
+        con.execute(f"comment on column {name}.{quoted(column)} is {_literal(comment)}")
+
+
+def _refuse_private_columns(con: duckdb.DuckDBPyConnection) -> None:
+    for schema, table in published_tables(con, MARTS_SCHEMAS):
+        if private := FORBIDDEN_IN_MARTS.intersection(columns_of(con, schema, table)):
+            raise UserError(
+                f"{schema}.{table} has the column {', '.join(sorted(private))}, which analysts may not see: "
+                "nothing is published; take it out of the model"
+            )
+
+
+def _data_through(con: duckdb.DuckDBPyConnection) -> str | None:
+    """Last business date with a session, as ISO text."""
+    last = con.execute("select max(business_date)::varchar from core.fct_session").fetchone()
+    return last[0] if last else None
+
+
+def _flip(published: Path, snapshot_id: str) -> None:
+    beside = published / ".current-next"
+    beside.unlink(missing_ok=True)
+    beside.symlink_to(Path("snapshots") / snapshot_id)
+    os.replace(beside, published / "current")
+    _sync(published)
+
+
+def _remove_unfinished(snapshots: Path) -> None:
+    """What a killed run left: only the holder of the run lock publishes, so nobody is building it."""
+    for folder in snapshots.glob(".building-*"):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _write_synced(file: Path, text: str, mode: int) -> None:
+    file.write_text(text, encoding="utf-8")
+    file.chmod(mode)
+    _sync(file)
+
+
+def _sync(path: Path) -> None:
+    """Bring a file, or a folder's entries, to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _literal(value: object) -> str:
+    """A Python value as an SQL text literal, for statements that take no parameters."""
+    return "'" + str(value).replace("'", "''") + "'"

@@ -1,0 +1,128 @@
+"""Reading what is published: the SQL prompt, and the one file to carry away."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+
+from dagster_project.settings import Settings, UserError, connect, settings_from_env
+from dagster_project.warehouse.publish import MARTS_SCHEMAS, current_snapshot, write_database
+
+ROWS_SHOWN = 200
+CELL_WIDTH = 60
+
+
+def query(environ: Mapping[str, str]) -> int:
+    """`make query`: SQL=… runs one statement, without it a prompt reads them until Ctrl-D."""
+    settings = settings_from_env(environ)
+    with published_marts(settings) as con:
+        if environ.get("SQL"):
+            _answer(con, environ["SQL"])
+            return 0
+        for statement in _statements():
+            try:
+                _answer(con, statement)
+            except UserError as error:
+                print(f"error: {error}", file=sys.stderr)
+    return 0
+
+
+def export(environ: Mapping[str, str]) -> int:
+    """`make export`: all marts of the published snapshot in one DuckDB file that needs nothing beside it."""
+    settings = settings_from_env(environ)
+    snapshot = current_snapshot(settings.published)
+    named = environ.get("OUT")
+    out = Path(named).expanduser().absolute() if named else settings.data / f"marts-{snapshot.name}.duckdb"
+    if out.exists():
+        raise UserError(f"{out} is there already: remove it or give another OUT")
+    if not out.parent.is_dir():
+        raise UserError(f"the folder {out.parent} does not exist: make it or give another OUT")
+    beside = out.with_name(f".{out.name}.{os.getpid()}.tmp")
+    con = connect(":memory:", settings)
+    try:
+        con.execute(
+            f"attach '{str(snapshot / 'marts.duckdb').replace(chr(39), chr(39) * 2)}' as marts (read_only)"
+        )
+        con.execute("use marts")
+        write_database(con, beside, MARTS_SCHEMAS, 0o640)
+        os.rename(beside, out)
+    finally:
+        con.close()
+        beside.unlink(missing_ok=True)
+    print(out)
+    return 0
+
+
+@contextmanager
+def published_marts(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A read-only connection on the published marts that reaches no file outside its snapshot."""
+    snapshot = current_snapshot(settings.published)
+    con = connect(snapshot / "marts.duckdb", settings, read_only=True)
+    try:
+        con.execute("set allowed_directories = [?]", [str(snapshot)])
+        con.execute("set enable_external_access = false")
+        con.execute("set lock_configuration = true")
+        yield con
+    finally:
+        con.close()
+
+
+def _statements() -> Iterator[str]:
+    """Statements typed at a prompt, or lines of a pipe."""
+    if not sys.stdin.isatty():
+        yield from filter(None, (part.strip() for part in sys.stdin.read().split(";\n")))
+        return
+    from prompt_toolkit import PromptSession
+    from prompt_toolkit.lexers import PygmentsLexer
+    from pygments.lexers.sql import SqlLexer
+
+    session: PromptSession[str] = PromptSession(lexer=PygmentsLexer(SqlLexer))
+    print("SQL on the published marts; `show all tables` lists them, Ctrl-D ends.")
+    while True:
+        try:
+            text = session.prompt("marts> ").strip()
+        except KeyboardInterrupt:
+            continue
+        except EOFError:
+            return
+        if text:
+            yield text
+
+
+def _answer(con: duckdb.DuckDBPyConnection, statement: str) -> None:
+    try:
+        result = con.execute(statement)
+        names = [column[0] for column in result.description or []]
+        rows = result.fetchmany(ROWS_SHOWN + 1)
+    except duckdb.Error as error:
+        raise UserError(str(error).splitlines()[0]) from None
+    print(as_table(names, rows[:ROWS_SHOWN]))
+    if len(rows) > ROWS_SHOWN:
+        print(f"(the first {ROWS_SHOWN} rows; add a limit or an aggregate)")
+
+
+def as_table(names: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """Rows in columns for a terminal; control characters of outside text are shown, never obeyed."""
+    from prompt_toolkit.utils import get_cwidth
+
+    cells = [[_cell(value) for value in row] for row in [names, *rows]]
+    widths = [max(get_cwidth(row[column]) for row in cells) for column in range(len(names))]
+    return "\n".join(
+        "  ".join(
+            text + " " * (width - get_cwidth(text)) for text, width in zip(row, widths, strict=True)
+        ).rstrip()
+        for row in cells
+    )
+
+
+def _cell(value: object) -> str:
+    text = "".join(
+        character if character.isprintable() else f"\\x{ord(character):02x}"
+        for character in ("" if value is None else str(value))
+    )
+    return text if len(text) <= CELL_WIDTH else text[: CELL_WIDTH - 1] + "…"

@@ -1,0 +1,40 @@
+"""`make ui`: Dagster's page, schedules and sensor, served on this machine only."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Mapping
+
+from dagster_project.settings import REPOSITORY, UserError, settings_from_env
+
+# Dagster has no log-in, so its page is never offered to other machines.
+ADDRESS = "127.0.0.1"
+
+
+def ui(environ: Mapping[str, str]) -> int:
+    """Start `dagster dev` in the place of this process; PORT (3000) chooses its port."""
+    settings = settings_from_env(environ)
+    port = environ.get("PORT") or "3000"
+    if not port.isascii() or not port.isdigit() or not 1 <= int(port) <= 65535:
+        raise UserError(f"PORT is {port[:20]!r}: give a number from 1 to 65535")
+    home = settings.data / "dagster"
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    settings.data.chmod(0o755)
+    shutil.copyfile(REPOSITORY / "dagster.yaml", home / "dagster.yaml")
+    os.chdir(REPOSITORY)
+    print(f"http://{ADDRESS}:{port}", flush=True)
+    command = [
+        sys.executable,
+        "-m",
+        "dagster",
+        "dev",
+        "-m",
+        "dagster_project.definitions",
+        "-h",
+        ADDRESS,
+        "-p",
+        port,
+    ]
+    os.execve(sys.executable, command, {**environ, "DAGSTER_HOME": str(home)})
