@@ -1,4 +1,4 @@
-"""The main job: land, build, audit, publish, scorecards. `make` and Dagster both run these steps."""
+"""The steps of the main job, and the record of a run: land, build, audit, publish, scorecards."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from dagster_project.warehouse.build import NodeResult
     from dagster_project.warehouse.policy import Policy
 
-SCORE_MODELS = "path:models/scorecards"
+SCORE_MODELS = "fqn:live_commerce.scorecards"
 EXIT_STATUS = {"ok": 0, "failed": 1, "published_with_rejects": 2, "audit_failed": 3, "locked": 4}
 # What decides how numbers come about, besides rows and policy.
 CODE = ("dbt/**/*.sql", "dbt/**/*.yml", "dagster_project/**/*.py", "expectations/*.yml", "requirements.lock")
@@ -71,9 +71,11 @@ def check_policy(run: Run) -> None:
 
 
 def land_exports(run: Run) -> None:
-    """Land every new file of the exports into raw.*, one transaction per file."""
+    """Land every new file of the exports into raw.*, one transaction per file; once in a run."""
     from dagster_project.landing import land
 
+    if run.landed is not None:
+        return
     with step(run, "land"), warehouse(run.settings) as con:
         run.landed = land(con, run.settings, run.run_id, progress=_say if sys.stderr.isatty() else None)
 
@@ -86,10 +88,11 @@ def is_up_to_date(run: Run) -> bool:
 
 def load_policy_tables(run: Run) -> None:
     """The policy files as tables of schema policy."""
-    from dagster_project.warehouse.policy import load_policy
+    from dagster_project.warehouse.policy import check_targets, load_policy
 
     with step(run, "policy"), warehouse(run.settings) as con:
         load_policy(con, policy_of(run))
+        check_targets(con)
 
 
 def build_marts(run: Run, models: Sequence[str] | None = None) -> list[NodeResult]:
@@ -162,7 +165,11 @@ def judge(run: Run, results: list[CheckResult]) -> None:
 
 
 def publish_snapshot(run: Run) -> None:
-    """Place the audited schemas where readers see them; what changed until now is then behind us."""
+    """Place the audited schemas where readers see them, unless they are there; what changed is then behind us."""
+    if is_up_to_date(run):
+        run.snapshot = current_snapshot(run.settings.published).name
+        forget_changes(run)
+        return
     with step(run, "publish"):
         run.snapshot = publish(run.settings, run.run_id, provenance(run))["snapshot_id"]
         forget_changes(run)
@@ -205,55 +212,7 @@ def write_scorecards(run: Run) -> None:
     run.scorecards = str(out / "index.html")
 
 
-def run_steps(run: Run, with_scorecards: bool) -> None:
-    """All steps in order; only the first and the last where nothing changed since the last publish."""
-    from dagster_project.audit.suites import check_results_of_dbt
-
-    land_exports(run)
-    if is_up_to_date(run):
-        run.message = "nothing to do: no new rows since the last published snapshot"
-        run.snapshot = current_snapshot(run.settings.published).name
-        forget_changes(run)
-    else:
-        judge(run, measure(run, "landing"))
-        load_policy_tables(run)
-        judge(run, check_results_of_dbt(build_marts(run)))
-        judge(run, measure(run, "marts"))
-        test_nominations(run)
-        judge(run, check_results_of_dbt(build_scores(run)))
-        judge(run, measure(run, "scorecards"))
-        publish_snapshot(run)
-    if with_scorecards:
-        write_scorecards(run)
-
-
-# --- the job ---------------------------------------------------------------------------------------------
-
-
-def scorecards(environ: Mapping[str, str]) -> int:
-    """`make scorecards`: the night, then the scorecards of the month. Returns the exit status."""
-    return _job(environ, with_scorecards=True)
-
-
-def nightly(environ: Mapping[str, str]) -> int:
-    """`make nightly`: land what is new, rebuild, audit, publish. Returns the exit status."""
-    return _job(environ, with_scorecards=False)
-
-
-def _job(environ: Mapping[str, str], with_scorecards: bool) -> int:
-    run = new_run(settings_from_env(environ))
-    try:
-        check_policy(run)
-        with locked(run):
-            run_steps(run, with_scorecards)
-    except Exception as error:
-        note_failure(run, error)
-    else:
-        if rejected_files(run):
-            run.status = "published_with_rejects"
-    write_summary(run)
-    print_summary(run)
-    return EXIT_STATUS[run.status]
+# --- the record of a run --------------------------------------------------------------------------------
 
 
 @contextmanager

@@ -96,7 +96,7 @@ def rebuilt_figures(
     finally:
         con.close()
     os.environ["REPORTING_CURRENCY"] = inside.reporting_currency
-    _reuse_parse(settings, inside)
+    reuse_parse(settings, inside)
     run_dbt(inside, select=NEEDED_MODELS, exclude=(SCORE_MODELS, NO_TESTS))
     con = connect(inside.warehouse_path, inside)
     try:
@@ -172,7 +172,7 @@ def _sealed_then(settings: Settings, manifest: Mapping[str, Any]) -> list[seals.
     return found
 
 
-def _reuse_parse(settings: Settings, inside: Settings) -> None:
+def reuse_parse(settings: Settings, inside: Settings) -> None:
     """dbt parses a project in seconds; the parse of the last run serves as well."""
     from dagster_project.warehouse.build import target_folder
 

@@ -1,7 +1,7 @@
-"""One small company, October 2026 worked out with pencil and paper; beside it four months of a struggling technician.
+"""One small company: October 2026 worked out with pencil and paper, and four low months of a technician.
 
-h1 (host) has eligible 15 of 31 days and was on duty 3 h in r1 and 1 h in r2; h2 (host) has too little to score;
-o1 (operations) was on duty in r1. r1 is 50,000 over its gmv target.
+h1 (host) is eligible on 15 of 31 days and was on duty 3 h in r1 and 1 h in r2; h2 (host) has too little to
+score; o1 (operations) was on duty in r1. r1 is 50,000 over its gmv target.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def policy() -> dict[str, list[dict[str, str]]]:
 def value(
     subject_id: str, kpi_id: str, amount: str | None, month: str = "2026-10", role: str | None = None
 ) -> Row:
-    """A kpi_month row: of a room, or with a role of a person over all rooms; without an amount a small sample."""
+    """A kpi_month row: a room's, or with a role a person's over all rooms; no amount: a small sample."""
     return {
         "subject_type": "room" if role is None else "staff",
         "subject_id": subject_id,
@@ -238,18 +238,21 @@ def one(con, query: str) -> tuple:
     return row
 
 
-def line(con, subject_id: str, kpi_id: str, columns: str, room_id: str | None = None) -> tuple:
+def line(con, subject_id: str, kpi_id: str, columns: str) -> tuple:
+    """Of a room's line, or a person's in the personal part."""
     return one(
         con,
-        f"select {columns} from scorecards.scorecard_lines where month = '2026-10' and subject_id = '{subject_id}'"
-        f" and kpi_id = '{kpi_id}'" + (f" and room_id = '{room_id}'" if room_id else ""),
+        f"select {columns} from scorecards.scorecard_lines"
+        f" where month = '2026-10' and subject_id = '{subject_id}' and kpi_id = '{kpi_id}'"
+        " and (subject_type = 'room' or part = 'personal')",
     )
 
 
 def card(con, subject_id: str, columns: str, month: str = "2026-10") -> tuple:
     return one(
         con,
-        f"select {columns} from scorecards.scorecards where month = '{month}' and subject_id = '{subject_id}'",
+        f"select {columns} from scorecards.scorecards"
+        f" where month = '{month}' and subject_id = '{subject_id}'",
     )
 
 
@@ -296,7 +299,8 @@ def test_a_target_that_landed_after_the_first_day_is_shown_as_late(con) -> None:
 
 
 def test_scores_add_up_and_the_team_part_is_the_mean_by_duty_time(con) -> None:
-    # personal 0.4*50 + 0.4*120 + 0.2*80; r1 0.625*100 + 0.375*50; r2 0.5*50 + 0.3*100 + 0.2*50; team (3*81.25 + 65)/4
+    # personal 0.4×50 + 0.4×120 + 0.2×80; r1 0.625×100 + 0.375×50; r2 0.5×50 + 0.3×100 + 0.2×50;
+    # team (3×81.25 + 65) / 4
     assert card(con, "r1", "team_score, total_score, grade") == (Decimal("81.25"), Decimal("81.25"), "C")
     assert card(con, "r2", "total_score, grade") == (65, "D")
     assert card(con, "h1", "personal_score, team_score, total_score, grade, coefficient, eligible_days") == (
@@ -354,9 +358,11 @@ def test_a_failed_technical_base_warns_the_room_and_everyone_on_duty_there(con) 
 
 
 def test_the_pool_is_shared_between_the_roles_that_have_a_total_and_adds_up(con) -> None:
-    # 2 % of 150,000 - 100,000; host 0.40 and operations 0.25 share it: 615.3846 and 384.6154, the cent to the larger rest
+    # 2 % of 150,000 - 100,000; host 0.40 and operations 0.25 share it: 615.3846 and 384.6154,
+    # the last cent to the larger rest
     assert con.execute(
-        "select room_id, staff_id, net_gmv, gmv_target, pool_amount, amount from scorecards.bonus_pools order by 2"
+        "select room_id, staff_id, net_gmv, gmv_target, pool_amount, amount"
+        " from scorecards.bonus_pools order by 2"
     ).fetchall() == [
         ("r1", "h1", 150000, 100000, 1000, Decimal("615.38")),
         ("r1", "h2", 150000, 100000, 1000, Decimal("0.00")),
@@ -367,8 +373,8 @@ def test_the_pool_is_shared_between_the_roles_that_have_a_total_and_adds_up(con)
 
 def test_the_best_room_award_is_shared_among_those_on_duty_there(con) -> None:
     assert con.execute(
-        "select staff_id, room_id, amount from scorecards.awards where award = 'best_room' and month = '2026-10'"
-        " order by 1"
+        "select staff_id, room_id, amount from scorecards.awards"
+        " where award = 'best_room' and month = '2026-10' order by 1"
     ).fetchall() == [("h1", "r1", 1000), ("h2", "r1", 1000), ("o1", "r1", 1000)]
 
 

@@ -72,7 +72,8 @@ def test_the_award_is_shared_by_the_people_named_and_the_first_get_the_odd_cents
     inputs = {
         "rooms": [{"room_id": "r1", "effective_from": date(2026, 1, 1), "stage": "growth"}],
         "sessions": [
-            {"session_id": f"s{day}", "room_id": "r1", "business_date": day, "month": "2026-10"} for day in days
+            {"session_id": f"s{day}", "room_id": "r1", "business_date": day, "month": "2026-10"}
+            for day in days
         ],
         "measure_day": [
             {"subject_type": "room", "subject_id": "r1", "room_id": "r1", "business_date": day,

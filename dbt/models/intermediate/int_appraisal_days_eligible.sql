@@ -10,7 +10,7 @@ with employed as (
             interval 1 day
         )) as day
     from {{ ref('stg_staff') }} as staff
-    inner join {{ ref('int_months_loaded') }} as months
+    inner join {{ ref('int_appraisal_months') }} as months
         on staff.hired_on <= months.last_day and coalesce(staff.left_on, months.last_day) >= months.first_day
 )
 

@@ -4,7 +4,7 @@ with tables_in_force as (
     select
         months.month,
         max(grades.valid_from) as valid_from
-    from {{ ref('int_months_loaded') }} as months
+    from {{ ref('int_appraisal_months') }} as months
     inner join {{ source('policy', 'grades') }} as grades on grades.valid_from <= months.first_day
     group by months.month
 )

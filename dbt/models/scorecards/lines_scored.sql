@@ -63,32 +63,65 @@ valued as (
 ),
 
 -- The nearest target goes first: the person's, then the role's in the room, then the role's; a room has its own only.
+looked_up as (
+    select
+        subject_type,
+        subject_id,
+        month,
+        kpi_id,
+        scope,
+        unnest(
+            case subject_type
+                when 'room' then [{'scope_type': 'room', 'scope_id': subject_id, 'distance': 1}]
+                else [
+                    {'scope_type': 'staff', 'scope_id': subject_id, 'distance': 1},
+                    {'scope_type': 'room_role', 'scope_id': room_id || ':' || role, 'distance': 2},
+                    {'scope_type': 'role', 'scope_id': role, 'distance': 3}
+                ]
+            end,
+            recursive := true
+        )
+    from valued
+),
+
+nearest as (
+    select
+        looked_up.*,
+        targets.floor,
+        targets.target,
+        targets.stretch,
+        targets.landed_at
+    from looked_up
+    inner join {{ ref('int_targets_current') }} as targets
+        on
+            looked_up.month = targets.month
+            and looked_up.kpi_id = targets.kpi_id
+            and looked_up.scope_type = targets.scope_type
+            and looked_up.scope_id = targets.scope_id
+    qualify
+        row_number() over (
+            partition by
+                looked_up.subject_type, looked_up.subject_id, looked_up.month, looked_up.kpi_id, looked_up.scope
+            order by looked_up.distance
+        ) = 1
+),
+
 targeted as (
     select
         valued.*,
-        targets.scope_type as target_scope,
-        targets.floor as month_floor,
-        targets.target as month_target,
-        targets.stretch as month_stretch,
-        cast(targets.landed_at as date) > valued.first_day as is_target_late
+        nearest.scope_type as target_scope,
+        nearest.floor as month_floor,
+        nearest.target as month_target,
+        nearest.stretch as month_stretch,
+        cast(nearest.landed_at as date) > valued.first_day as is_target_late
     from valued
-    left join {{ ref('int_targets_current') }} as targets
+    left join nearest
         on
-            valued.month = targets.month
-            and valued.kpi_id = targets.kpi_id
-            and case
-                when valued.subject_type = 'room'
-                    then targets.scope_type = 'room' and targets.scope_id = valued.subject_id
-                else
-                    (targets.scope_type = 'staff' and targets.scope_id = valued.subject_id)
-                    or (targets.scope_type = 'room_role' and targets.scope_id = valued.room_id || ':' || valued.role)
-                    or (targets.scope_type = 'role' and targets.scope_id = valued.role)
-            end
-    qualify
-        row_number() over (
-            partition by valued.subject_type, valued.subject_id, valued.month, valued.kpi_id, valued.scope
-            order by case targets.scope_type when 'staff' then 1 when 'room_role' then 2 when 'role' then 3 end
-        ) = 1
+            valued.subject_type = nearest.subject_type
+            and valued.subject_id = nearest.subject_id
+            and valued.month = nearest.month
+            and valued.kpi_id = nearest.kpi_id
+            and valued.scope = nearest.scope
 ),
 
 -- A total's target is for the whole month: who was there for a part of it is asked for that part.

@@ -7,7 +7,7 @@ with in_force as (
         months.last_day,
         rules.rule,
         arg_max(rules.value, rules.valid_from) as value
-    from {{ ref('int_months_loaded') }} as months
+    from {{ ref('int_appraisal_months') }} as months
     left join {{ source('policy', 'rules') }} as rules on rules.valid_from <= months.first_day
     group by months.month, months.first_day, months.last_day, rules.rule
 )

@@ -80,7 +80,8 @@ select
                 order by totals.total_score desc nulls last
             )
     end as rank_in_role,
-    totals.base_warning
+    totals.base_warning,
+    cast(totals.base_pay as decimal(18, 2)) as performance_pay_base
 from totals
 left join {{ ref('grades_in_force') }} as grades
     on

@@ -7,7 +7,7 @@ with tables_in_force as (
         weights.role,
         weights.stage,
         max(weights.valid_from) as valid_from
-    from {{ ref('int_months_loaded') }} as months
+    from {{ ref('int_appraisal_months') }} as months
     inner join {{ source('policy', 'weights') }} as weights on weights.valid_from <= months.first_day
     group by months.month, weights.role, weights.stage
 ),
@@ -16,7 +16,7 @@ days as (
     select
         month,
         unnest(generate_series(first_day, last_day, interval 1 day)) as day
-    from {{ ref('int_months_loaded') }}
+    from {{ ref('int_appraisal_months') }}
 ),
 
 overrides as (
@@ -127,7 +127,7 @@ averaged as (
             as weight_days,
         any_value(datediff('day', months.first_day, months.last_day) + 1) as days
     from renormalised
-    inner join {{ ref('int_months_loaded') }} as months on renormalised.month = months.month
+    inner join {{ ref('int_appraisal_months') }} as months on renormalised.month = months.month
     group by renormalised.room_id, renormalised.role, renormalised.month, renormalised.kpi_id, renormalised.scope
 )
 
