@@ -72,6 +72,19 @@ def run_dbt(
     return results
 
 
+def run_unit_tests(settings: Settings) -> list[NodeResult]:
+    """dbt's unit tests of the models, which need every model built once; returns each one's result."""
+    from dbt.cli.main import dbtRunner
+
+    arguments = ["test", *_options(settings), "--select", "test_type:unit", "--no-write-json"]
+    manifest = parse_project(settings)
+    try:
+        outcome = dbtRunner(manifest=manifest).invoke(arguments)
+    finally:
+        close_handles()
+    return [_node_result(result, manifest) for result in getattr(outcome.result, "results", [])]
+
+
 def parse_project(settings: Settings) -> Any:
     """dbt's manifest of the project, from the partial parse of the run before where nothing changed."""
     _set_environment(settings)

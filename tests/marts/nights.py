@@ -31,7 +31,7 @@ def build_night(settings: Settings, *, full_refresh: bool, policy: Path | None =
     with connect(settings.warehouse_path, settings) as con:
         land(con, settings, "night")
         load_policy(con, read_policy(policy or settings.policy))
-    run_dbt(settings, select=MARTS, exclude=["int_appraisal*", "resource_type:test"], full_refresh=full_refresh)
+    run_dbt(settings, select=MARTS, exclude="resource_type:test", full_refresh=full_refresh)
     with connect(settings.warehouse_path, settings) as con:
         dates = [
             str(day)
