@@ -25,3 +25,16 @@ where kpi_month.subject_type = 'staff' and kpi_month.room_id is null
 {%- endif %}
 group by kpi_month.subject_id, kpi_month.month
 {%- endmacro %}
+
+{#- The pivot's columns follow the policy, so their descriptions do too: name and unit from the registry, as database comments. -#}
+{% macro describe_kpi_columns() -%}
+  {%- set registry = ref('kpi_registry') -%}
+  {%- if execute -%}
+    {%- set kpis = run_query("select kpi_id, name_en || ' (' || name_zh || '), ' || unit from " ~ registry) -%}
+    {%- set present = adapter.get_columns_in_relation(this) | map(attribute='name') | list -%}
+    {%- for kpi in kpis.rows if kpi[0] in present %}
+      comment on column {{ this }}.{{ adapter.quote(kpi[0]) }} is '{{ kpi[1] | replace("'", "''") }}';
+    {%- endfor %}
+  {%- endif %}
+  select 1
+{%- endmacro %}

@@ -1,3 +1,3 @@
 -- One row per person × month: the KPIs that any stage gives the role operations a weight for, a pivot of kpi_month (null: see its reason).
-{{ config(contract={'enforced': false}) }}
+{{ config(contract={'enforced': false}, post_hook="{{ describe_kpi_columns() }}") }}
 {{ kpi_pivot('operations') }}
