@@ -26,7 +26,7 @@ class UserError(Exception):
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything a run takes from outside. Paths are absolute; caps are bytes unless the name says otherwise."""
+    """All that a run takes from outside. Paths are absolute; caps are bytes unless named otherwise."""
 
     exports: Path
     data: Path
@@ -75,7 +75,7 @@ class Settings:
 
 
 def settings_from_env(environ: Mapping[str, str] | None = None) -> Settings:
-    """Read and check the settings; an empty variable counts as absent. Raises UserError on the first bad one."""
+    """Read and check the settings; an empty variable counts as absent. Raises UserError for a bad one."""
     env = {key: value for key, value in (os.environ if environ is None else environ).items() if value != ""}
     exports = _absolute(env.get("EXPORTS"), SAMPLE_EXPORTS)
     return Settings(
@@ -87,7 +87,7 @@ def settings_from_env(environ: Mapping[str, str] | None = None) -> Settings:
         reporting_currency=_currency(env.get("REPORTING_CURRENCY", "CNY")),
         month=parse_month(env["MONTH"]) if "MONTH" in env else None,
         date=parse_date(env["DATE"]) if "DATE" in env else None,
-        threads=_whole_number(env, "DUCKDB_THREADS", None, at_least=1),
+        threads=_whole_number(env, "DUCKDB_THREADS", 1, at_least=1) if "DUCKDB_THREADS" in env else None,
         quarantine_limit=_share("QUARANTINE_LIMIT", env.get("QUARANTINE_LIMIT", "0.05")),
         quarantine_limits={
             name.removeprefix("QUARANTINE_LIMIT_").lower(): _share(name, value)
@@ -123,7 +123,7 @@ def parse_date(text: str) -> date:
 
 
 def connect(path: Path | str, settings: Settings, read_only: bool = False) -> duckdb.DuckDBPyConnection:
-    """Open a DuckDB file in UTC within the memory limit, spilling to settings.tmp, extensions never fetched or loaded.
+    """Open a DuckDB file in UTC within the memory limit, spilling to settings.tmp, extensions off.
 
     A database made here is 0600 in a 0700 folder, since it may hold raw viewer ids and pay.
     """
@@ -138,7 +138,7 @@ def connect(path: Path | str, settings: Settings, read_only: bool = False) -> du
             finally:
                 os.umask(previous)
     settings.tmp.mkdir(mode=0o700, parents=True, exist_ok=True)
-    config: dict[str, str | int | bool] = {
+    config: dict[str, str | bool | int | float | list[str]] = {
         "memory_limit": settings.memory_limit,
         "temp_directory": str(settings.tmp),
         "autoinstall_known_extensions": False,
@@ -191,7 +191,7 @@ def _share(name: str, text: str) -> float:
     return share
 
 
-def _whole_number(env: Mapping[str, str], name: str, default, at_least: int):
+def _whole_number(env: Mapping[str, str], name: str, default: int, at_least: int) -> int:
     """The variable as an int, or the default where it is absent."""
     if name not in env:
         return default

@@ -1,4 +1,4 @@
-"""What each export must look like: one declaration per export, from which typing, keys, parents and checks are derived."""
+"""What each export must look like: one declaration each, from which typing, keys and checks are derived."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Parent:
-    """The export that must know `column` before a row is accepted; not `required` = only where the column is given."""
+    """The export that must know `column` before a row is accepted; null has no parent to wait for."""
 
     export: str
     column: str
@@ -76,10 +76,10 @@ class Parent:
 
 @dataclass(frozen=True)
 class Contract:
-    """An export. `relations` are (reason, SQL condition) over row `t` and its parents' winning rows, by export name.
+    """An export. `relations` are (reason, SQL condition) over row `t` and its parents' rows, by export name.
 
-    Winner of a key: greatest updated_at where the export has it; else the smallest `earliest` instant; then, and
-    where it has neither, the greatest row in contract column order.
+    Winner of a key: greatest updated_at where the export has it; else the smallest `earliest` instant; then,
+    and where it has neither, the greatest row in contract column order.
     """
 
     export: str

@@ -1,4 +1,4 @@
-"""A night's landing: each new file in a transaction of its own, then each export's rows settled, parents first."""
+"""A night's landing: each new file in its own transaction, then each export's rows settled, parents first."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import hashlib
 import os
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from datetime import datetime
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import duckdb
@@ -23,9 +23,8 @@ from dagster_project.landing.typed_rows import literal, quoted, typed_select
 from dagster_project.settings import Settings, UserError
 
 CHUNK_ROWS = 524_288
-CHUNK_BYTES = 256 * 1024 * 1024
+CHUNK_BYTES = 128 * 1024 * 1024
 CHECKSUM_MISMATCH = "bytes do not match the .sha256 beside the file"
-# A file changed within this time of being hashed may change again without its time stamp showing it.
 SETTLED_SECONDS = 5
 
 
@@ -43,8 +42,8 @@ class FileOutcome:
 class LandingSummary:
     """What a landing did.
 
-    files: the files this run recorded or judged anew. Row counts are of the files this run recorded; `pending` is
-    all that waits, by file, with its age; `late_exports` were delivered before and brought nothing new tonight.
+    files: what this run recorded or judged anew. Row counts are of the files this run recorded; `pending` is
+    all that waits, by file, with its age; `late_exports` were delivered before and brought nothing tonight.
     """
 
     files: list[FileOutcome] = field(default_factory=list)
@@ -88,8 +87,8 @@ def land(
 ) -> LandingSummary:
     """Land what is new below settings.exports into schema raw of `con`.
 
-    progress gets one line per file. Raises UserError when the folder is missing, or when an export that must be
-    there was never delivered; what could be landed stays landed then.
+    progress gets one line per file. Raises UserError when the folder is missing, or when an export that must
+    be there was never delivered; what could be landed stays landed then.
     """
     ledger.create_tables(con)
     if not settings.exports.is_dir():
@@ -109,6 +108,7 @@ def land(
             summary.key_conflicts[contract.export] = resolution.key_conflicts
         _add_rejudged(con, run_id, resolution.verdicts, summary)
     con.execute("DELETE FROM raw.unresolved_parents")
+    _remember_looks(con, known.new_looks)
     _refuse_never_delivered(con, set())
     _summarise(con, run_id, summary)
     return summary
@@ -128,7 +128,7 @@ def _refuse_never_delivered(con: duckdb.DuckDBPyConnection, tonight: set[str]) -
     raise UserError(f"never delivered: {', '.join(missing)}; put their files into EXPORTS/<export>/{why}")
 
 
-# --- one file ------------------------------------------------------------------------------------------------
+# --- one file ----------------------------------------------------------------------------------------------
 
 
 class _KnownFiles:
@@ -138,11 +138,13 @@ class _KnownFiles:
         self.by_bytes: dict[tuple[str, str], list[FileRow]] = {}
         self.refused: set[tuple[str, str]] = set()
         self.looks: dict[str, tuple] = {}
+        self.new_looks: list[tuple] = []
         self.folder_values: dict[int, dict[str, str]] = {}
         for row in con.execute(
-            "SELECT file_no, export, path, sha256, bytes, verdict, reason, loaded_at FROM raw.files ORDER BY file_no"
+            "SELECT file_no, export, path, sha256, bytes, verdict, reason, loaded_at FROM raw.files "
+            "ORDER BY file_no"
         ).fetchall():
-            self.add(FileRow(*row[:7], loaded_at=row[7]))
+            self.add(replace(FileRow(*row[:7]), loaded_at=row[7]))
         for path, *look in con.execute("SELECT * FROM raw.seen_files").fetchall():
             self.looks[path] = tuple(look)
         for file_no, name, value in con.execute("SELECT * FROM raw.folder_values").fetchall():
@@ -155,7 +157,7 @@ class _KnownFiles:
             self.by_bytes.setdefault((row.export, row.sha256), []).append(row)
 
     def original(self, rows: list[FileRow], delivery: Delivery) -> FileRow | None:
-        """The file whose rows these bytes would only repeat: not rejected, columns filled from like folders."""
+        """The file these bytes would only repeat: not rejected, its columns filled from like folders."""
         here = dict(delivery.folder_values)
         for row in rows:
             filled = self.folder_values.get(row.file_no, {})
@@ -209,7 +211,9 @@ def _take(
                 if progress:
                     progress(f"landing {delivery.relative}")
                 _load(con, settings, run_id, delivery, row, checksum, known, summary)
-        _remember_look(con, delivery, look)
+        # A file as young as this could still change without its time stamp showing it.
+        if time.time() - delivery.mtime_ns / 1e9 > SETTLED_SECONDS:
+            known.new_looks.append((delivery.relative, *look))
     except _StillWritten:
         summary.still_written.append(delivery.relative)
     except OSError as error:
@@ -236,11 +240,13 @@ def _has_changed(delivery: Delivery) -> bool:
     )
 
 
-def _remember_look(con: duckdb.DuckDBPyConnection, delivery: Delivery, look: tuple) -> None:
-    """Spare the file the next hashing, unless it is so young that it could change unseen."""
-    if time.time() - delivery.mtime_ns / 1e9 > SETTLED_SECONDS:
-        con.execute("DELETE FROM raw.seen_files WHERE path = ?", [delivery.relative])
-        con.execute("INSERT INTO raw.seen_files VALUES (?, ?, ?, ?, ?)", [delivery.relative, *look])
+def _remember_looks(con: duckdb.DuckDBPyConnection, looks: list[tuple]) -> None:
+    """Spare these files the next hashing. A run killed before this only hashes them once more."""
+    if looks:
+        con.execute("BEGIN")
+        con.executemany("DELETE FROM raw.seen_files WHERE path = ?", [look[:1] for look in looks])
+        con.executemany("INSERT INTO raw.seen_files VALUES (?, ?, ?, ?, ?)", looks)
+        con.execute("COMMIT")
 
 
 def _record(
@@ -262,7 +268,7 @@ def _load(
     known: _KnownFiles,
     summary: LandingSummary,
 ) -> None:
-    """Read, type and store one file together with its ledger row, or only its ledger row where it is rejected."""
+    """Store one file together with its ledger row, or only its ledger row where it is rejected."""
     contract = CONTRACTS[delivery.export]
     con.execute("BEGIN")
     try:
@@ -291,7 +297,7 @@ def _store_file(
     row: FileRow,
     known: _KnownFiles,
 ) -> None:
-    """Store the rows of a file and complete its ledger row; raises FileRejected for a file not to be taken."""
+    """Store the rows of a file and complete its ledger row; raises FileRejected for one not to be taken."""
     row.adapter, source = canonical_batches(delivery.path, contract.export, settings)
     names = {column.name for column in contract.columns}
     offered = {name: value for name, value in delivery.folder_values if name in names}
@@ -315,7 +321,9 @@ def _store_file(
         _quarantine_whole(con, contract, row)
         return
     con.execute("INSERT INTO raw.unresolved_files VALUES (?, ?)", [row.file_no, contract.export])
-    counts = con.execute(f"SELECT _status, count(*) FROM raw.{contract.export} WHERE _file_no = {row.file_no} GROUP BY 1")
+    counts = con.execute(
+        f"SELECT _status, count(*) FROM raw.{contract.export} WHERE _file_no = {row.file_no} GROUP BY 1"
+    )
     standings = dict(counts.fetchall())
     if standings.get("quarantined"):
         relations.quarantine_stored(con, contract, f"t._file_no = {row.file_no}")
@@ -330,7 +338,16 @@ def _refuse_missing_columns(contract: Contract, present: set[str]) -> None:
 
 
 def _chunks(source: Source) -> Iterator[tuple[pa.Table, list[BadRow]]]:
-    """Batches gathered into tables large enough for a statement each to be worth its while."""
+    """Batches gathered into tables large enough for a statement each, the next read while one is stored."""
+    gathered = _gathered(source)
+    with ThreadPoolExecutor(max_workers=1) as reader:
+        reading = reader.submit(next, gathered, None)
+        while (chunk := reading.result()) is not None:
+            reading = reader.submit(next, gathered, None)
+            yield chunk
+
+
+def _gathered(source: Source) -> Iterator[tuple[pa.Table, list[BadRow]]]:
     tables: list[pa.Table] = []
     bad: list[BadRow] = []
     rows = size = 0
@@ -356,34 +373,38 @@ def _store_chunk(
     table: pa.Table,
     bad: list[BadRow],
 ) -> None:
-    """Type one chunk: unusable rows go to raw.quarantine whole, the others to raw.<export> with their standing."""
+    """Type one chunk: unusable rows go to raw.quarantine whole, the others to raw.<export>."""
     export, file_no = contract.export, row.file_no
     columns = {item.name: item.type for item in table.schema if item.name != "_row_no"}
     if bad:
         _quarantine_bad_rows(con, export, file_no, bad)
     con.register("chunk", table)
-    try:
-        select = typed_select(contract, columns, folder_values, source.null_tokens, row.loaded_at, "chunk")
-        con.execute(f"CREATE OR REPLACE TEMP TABLE typed AS {select}")
-        unusable = con.execute("SELECT count(*) FROM typed WHERE _reason IS NOT NULL").fetchall()[0][0]
-        if unusable:
-            con.execute(
-                f"INSERT INTO raw.quarantine SELECT {literal(export)}, {file_no}, typed._row_no, "
-                f"typed._reason, {_as_delivered(list(columns))} FROM chunk JOIN typed USING (_row_no) "
-                f"WHERE typed._reason IS NOT NULL"
-            )
-        extra = [name for name in columns if all(name != column.name for column in contract.columns)]
-        if extra:
-            content = '"_extra"' if extra == ["_extra"] else _as_delivered(extra)
-            con.execute(
-                f"INSERT INTO raw.extra_values SELECT {literal(export)}, {file_no}, _row_no, {content} AS content "
-                f"FROM chunk WHERE content IS NOT NULL"
-            )
-    finally:
-        con.unregister("chunk")
+    select = typed_select(contract, columns, folder_values, source.null_tokens, row.loaded_at, "chunk")
+    # Text is costly to type, so it is typed once into a table; typed columns are as well read twice.
+    as_text = any(
+        pa.types.is_string(columns[column.name])
+        for column in contract.columns
+        if column.name in columns and column.sql_type != "VARCHAR"
+    )
+    typed = "typed_table" if as_text else "typed_view"
+    con.execute(f"CREATE OR REPLACE TEMP {'TABLE' if as_text else 'VIEW'} {typed} AS {select}")
+    unusable = con.execute(f"SELECT count(*) FROM {typed} WHERE _reason IS NOT NULL").fetchall()[0][0]
+    if unusable:
+        con.execute(
+            f"INSERT INTO raw.quarantine SELECT {literal(export)}, {file_no}, t._row_no, t._reason, "
+            f"{_as_delivered(list(columns))} FROM chunk JOIN {typed} AS t USING (_row_no) "
+            f"WHERE t._reason IS NOT NULL"
+        )
+    extra = [name for name in columns if all(name != column.name for column in contract.columns)]
+    if extra:
+        content = '"_extra"' if extra == ["_extra"] else _as_delivered(extra)
+        con.execute(
+            f"INSERT INTO raw.extra_values SELECT {literal(export)}, {file_no}, _row_no, "
+            f"replace({content}, chr(65533), '?') AS content FROM chunk WHERE content IS NOT NULL"
+        )
     viewers = ""
     if contract.has_viewer:
-        ledger.number_new_viewers(con, "typed", settings.secret)
+        ledger.number_new_viewers(con, typed, settings.secret)
         viewers = "JOIN raw.viewers AS viewers ON viewers.viewer_id = t.viewer_id"
     status, reason = relations.standing(contract)
     values = ", ".join(
@@ -391,9 +412,10 @@ def _store_chunk(
         for column in contract.columns
     )
     con.execute(
-        f"INSERT INTO raw.{export} SELECT {values}, {file_no}, t._row_no, {status}, {reason} FROM typed AS t "
-        f"{viewers} {relations.parent_joins(contract)} WHERE t._reason IS NULL"
+        f"INSERT INTO raw.{export} SELECT {values}, {file_no}, t._row_no, {status}, {reason} "
+        f"FROM {typed} AS t {viewers} {relations.parent_joins(contract)} WHERE t._reason IS NULL"
     )
+    con.unregister("chunk")
     row.rows_in += table.num_rows + len(bad)
     row.quarantined += unusable + len(bad)
 
@@ -414,7 +436,8 @@ def _quarantine_bad_rows(
     }
     con.register("bad_rows", pa.table(rows))
     con.execute(
-        f"INSERT INTO raw.quarantine SELECT {literal(export)}, {file_no}, row_no, reason, content FROM bad_rows"
+        f"INSERT INTO raw.quarantine SELECT {literal(export)}, {file_no}, row_no, reason, content "
+        "FROM bad_rows"
     )
     con.unregister("bad_rows")
 
@@ -422,13 +445,15 @@ def _quarantine_bad_rows(
 def _quarantine_whole(con: duckdb.DuckDBPyConnection, contract: Contract, row: FileRow) -> None:
     """Move the file's good rows to quarantine too: past the limit the file as a whole is not trusted."""
     table, of_file = f"raw.{contract.export}", f"_file_no = {row.file_no}"
-    con.execute(f"UPDATE {table} SET _status = 'quarantined', _reason = {literal(FILE_OVER_LIMIT)} WHERE {of_file}")
+    con.execute(
+        f"UPDATE {table} SET _status = 'quarantined', _reason = {literal(FILE_OVER_LIMIT)} WHERE {of_file}"
+    )
     relations.quarantine_stored(con, contract, f"t.{of_file}")
     con.execute(f"DELETE FROM {table} WHERE {of_file}")
     row.quarantined = row.rows_in
 
 
-# --- summary -------------------------------------------------------------------------------------------------
+# --- summary -----------------------------------------------------------------------------------------------
 
 
 def _add_rejudged(

@@ -17,7 +17,7 @@ FOLDER_KEYS = ("dt", "room_id", "session_id")
 
 @dataclass(frozen=True)
 class Delivery:
-    """A file found below EXPORTS/<export>. `refused` says why it may not even be opened; `folder_values` fill columns."""
+    """A file below EXPORTS/<export>. `refused` says why it may not even be opened."""
 
     export: str
     path: Path
@@ -41,9 +41,7 @@ def deliveries(exports: Path) -> tuple[list[Delivery], list[str]]:
         if entry.name not in CONTRACTS:
             unknown.append(entry.name)
         elif entry.is_symlink() and not _is_inside(Path(entry.path), root):
-            found.append(
-                Delivery(entry.name, Path(entry.path), entry.name, refused=_LINK_OUT)
-            )
+            found.append(Delivery(entry.name, Path(entry.path), entry.name, refused=_LINK_OUT))
         elif entry.is_dir():
             found.extend(_below(entry.name, Path(entry.path), root))
     order = {export: position for position, export in enumerate(CONTRACTS)}

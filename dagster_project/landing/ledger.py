@@ -1,4 +1,4 @@
-"""The tables landing keeps in the private warehouse: file ledger, viewers, quarantine, control tables, raw rows."""
+"""The tables landing keeps in the private warehouse: file ledger, viewers, quarantine, control, rows."""
 
 from __future__ import annotations
 

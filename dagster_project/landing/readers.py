@@ -1,4 +1,4 @@
-"""Files as record batches: CSV, JSON Lines and Parquet, gzip checked, bytes proved to be text, rows numbered."""
+"""Files as record batches: CSV, JSON Lines, Parquet; gzip checked, text proved to be text, rows numbered."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class FileRejected(Exception):
 
 @dataclass(frozen=True)
 class BadRow:
-    """A row that never became typed columns: number (1 = first data row), reason, the row whole as JSON text."""
+    """A row that never became columns: number (1 = first data row), reason, the row whole as JSON text."""
 
     row_no: int
     reason: str
@@ -44,7 +44,7 @@ class BadRow:
 
 @dataclass
 class Batch:
-    """Rows of a file: `table` has the file's columns and `_row_no`; `bad` are the rows already known to be unusable."""
+    """Rows of a file: `table` has the file's columns and `_row_no`; `bad` rows are known to be unusable."""
 
     table: pa.Table
     bad: list[BadRow] = field(default_factory=list)
@@ -54,9 +54,9 @@ class Batch:
 class Source:
     """An opened file: column name → Arrow type, batches to be read once, NUL characters removed so far.
 
-    null_tokens: texts that stand for null in every column (CSV only). columns grows while JSON Lines are read, since
-    only their rows tell which columns there are; `columns_known` is False then. Tables may hold `_extra`: columns
-    nobody asked for, as JSON text.
+    null_tokens: texts that stand for null in every column (CSV only). columns grows while JSON Lines are
+    read, since only their rows tell which columns there are; `columns_known` is False then. Tables may hold
+    `_extra`: columns nobody asked for, as JSON text.
     """
 
     columns: dict[str, pa.DataType]
@@ -79,21 +79,21 @@ def format_of(path: Path) -> str | None:
 def open_source(path: Path, settings: Settings, wanted: Collection[str] | None = None) -> Source:
     """Open a CSV, JSON Lines or Parquet file; raises FileRejected for a file that is broken as a whole.
 
-    wanted: the columns that JSON Lines are made into; others go to `_extra`. None = every column that occurs.
+    wanted: the columns whose text must be sound; None = all. Others of JSON Lines are gathered in `_extra`.
     """
     kind = format_of(path)
     if kind == "csv":
-        return open_csv(path, settings)
+        return open_csv(path, settings, wanted)
     if kind == "jsonl":
         return open_json_lines(path, settings, wanted)
-    return open_parquet(path, settings)
+    return open_parquet(path, settings, wanted)
 
 
-# --- bytes ---------------------------------------------------------------------------------------------------
+# --- bytes -------------------------------------------------------------------------------------------------
 
 
 def byte_blocks(path: Path, settings: Settings) -> Iterator[bytes]:
-    """The file's bytes, decompressed where it is gzip; raises FileRejected on a bad CRC, a cut end or a bomb."""
+    """The file's bytes, unzipped where it is gzip; raises FileRejected on a bad CRC, a cut end or a bomb."""
     with open(path, "rb") as file:
         if not path.name.lower().endswith(".gz"):
             yield from iter(lambda: file.read(BLOCK_BYTES), b"")
@@ -116,7 +116,7 @@ def byte_blocks(path: Path, settings: Settings) -> Iterator[bytes]:
 
 
 def _encoding(path: Path, settings: Settings) -> str:
-    """utf-8 or gb18030, whichever the whole CSV file is; raises FileRejected for any other text or an open quote."""
+    """utf-8 or gb18030, as the whole CSV file is; raises FileRejected for other text or an open quote."""
     quotes = _Quotes()
     decoder = codecs.getincrementaldecoder("utf-8")()
     is_utf8 = True
@@ -133,10 +133,10 @@ def _encoding(path: Path, settings: Settings) -> str:
         if is_utf8:
             decoder.decode(b"", final=True)
         else:
-            decoder = codecs.getincrementaldecoder("gb18030")()
+            chinese = codecs.getincrementaldecoder("gb18030")()
             for block in byte_blocks(path, settings):
-                decoder.decode(block)
-            decoder.decode(b"", final=True)
+                chinese.decode(block)
+            chinese.decode(b"", final=True)
     except UnicodeDecodeError:
         raise FileRejected("text is neither UTF-8 nor GB18030") from None
     if (
@@ -149,7 +149,7 @@ def _encoding(path: Path, settings: Settings) -> str:
 
 
 def _is_damaged_utf8(block: bytes) -> bool:
-    """True for bytes that are UTF-8 but for a few: GB18030 would read them as other characters without complaint."""
+    """True for bytes that are UTF-8 but for a few: GB18030 would silently read them as other characters."""
     foreign = sum(1 for byte in block if byte > 127)
     readable = block.decode("utf-8", errors="ignore")
     return len(readable.encode()) - sum(map(str.isascii, readable)) > 0.8 * foreign
@@ -195,7 +195,7 @@ class _BlockFile(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer) -> int:
+    def readinto(self, buffer: Any) -> int:
         if not self._rest:
             self._rest = next(self._blocks, b"")
         size = min(len(buffer), len(self._rest))
@@ -204,17 +204,17 @@ class _BlockFile(io.RawIOBase):
         return size
 
 
-# --- CSV -----------------------------------------------------------------------------------------------------
+# --- CSV ---------------------------------------------------------------------------------------------------
 
 
-def open_csv(path: Path, settings: Settings) -> Source:
+def open_csv(path: Path, settings: Settings, wanted: Collection[str] | None = None) -> Source:
     """A CSV file (comma, double quote, header row) as text columns."""
     encoding = _encoding(path, settings)
     source = Source({}, iter(()), null_tokens=("", "-"))
     file = io.BufferedReader(_BlockFile(_utf8_blocks(path, settings, encoding, source)), BLOCK_BYTES)
     header = _csv_header(file, settings)
     source.columns = {name: pa.string() for name in header if name}
-    source.batches = _csv_batches(file, header, settings)
+    source.batches = _csv_batches(file, header, settings, wanted)
     return source
 
 
@@ -239,7 +239,9 @@ def _csv_header(file: IO[bytes], settings: Settings) -> list[str]:
     return header
 
 
-def _csv_batches(file: IO[bytes], header: list[str], settings: Settings) -> Iterator[Batch]:
+def _csv_batches(
+    file: IO[bytes], header: list[str], settings: Settings, wanted: Collection[str] | None
+) -> Iterator[Batch]:
     """Rows as text; rows with another number of fields than the header are bad rows of their batch."""
     names = [f"c{index}" for index in range(len(header))]
     kept = [index for index, name in enumerate(header) if name]
@@ -279,9 +281,8 @@ def _csv_batches(file: IO[bytes], header: list[str], settings: Settings) -> Iter
                 if sound < wanting:
                     row_no += 1
                     bad.append(_malformed(row_no, invalid.pop(0).text))
-            yield _without_replacement(
-                Batch(table.append_column("_row_no", pa.array(numbers, pa.int64())), bad)
-            )
+            numbered = table.append_column("_row_no", pa.array(numbers, pa.int64()))
+            yield _without_replacement(Batch(numbered, bad), wanted)
     except pa.ArrowInvalid as error:
         raise _csv_rejection(error, settings) from None
     yield from _invalid_only(header, invalid)
@@ -309,8 +310,8 @@ def _malformed(row_no: int, text: str | bytes) -> BadRow:
 class _Quotes:
     """Parity of the quotes of a CSV file, read block by block without looking at each field.
 
-    Where every quote stands where a field opens or closes (or is doubled), the parity tells whether a field is open
-    at the end; quotes in other places are noted in `odd_places`, and the file has to be read field by field.
+    Where every quote stands where a field opens or closes (or is doubled), the parity tells whether one is
+    open at the end; with quotes in other places (`odd_places`) the file has to be read quote by quote.
     """
 
     def __init__(self) -> None:
@@ -364,11 +365,11 @@ def _ends_inside_quotes(blocks: Iterator[bytes]) -> bool:
     return inside and not waiting
 
 
-# --- JSON Lines ----------------------------------------------------------------------------------------------
+# --- JSON Lines --------------------------------------------------------------------------------------------
 
 
-def open_json_lines(path: Path, settings: Settings, wanted: Collection[str] | None) -> Source:
-    """A JSON Lines file as text columns: numbers keep their digits, true and false become text, null stays null."""
+def open_json_lines(path: Path, settings: Settings, wanted: Collection[str] | None = None) -> Source:
+    """A JSON Lines file as text columns: numbers keep their digits, true and false become text."""
     source = Source({}, iter(()), columns_known=False)
     source.batches = _json_batches(_utf8_blocks(path, settings, "utf-8", source), source, settings, wanted)
     return source
@@ -439,7 +440,7 @@ def _json_batch(
     source: Source,
     wanted: Collection[str] | None,
 ) -> Batch:
-    """Records as a table; rows with text that is not Unicode or with a list or object as a value go to `bad`."""
+    """Records as a table; rows with half a character, or a list or object as a value, go to `bad`."""
     names = {name: None for record in records for name in record}
     source.columns.update(dict.fromkeys(names, pa.string()))
     kept = [name for name in names if wanted is None or name in wanted]
@@ -459,13 +460,18 @@ def _json_batch(
                 sound_records.append(record)
                 sound_numbers.append(number)
         table = _json_table(sound_records, sound_numbers, kept, extra, may_hold_nul, source)
-    return _without_replacement(Batch(table, bad))
+    return _without_replacement(Batch(table, bad), wanted)
 
 
 def _json_table(
-    records: list[dict[str, Any]], numbers: list[int], kept: list[str], extra: list[str], may_hold_nul: bool, source: Source
+    records: list[dict[str, Any]],
+    numbers: list[int],
+    kept: list[str],
+    extra: list[str],
+    may_hold_nul: bool,
+    source: Source,
 ) -> pa.Table:
-    """Raises TypeError for a list or an object where a plain value belongs, UnicodeEncodeError for half a character."""
+    """Raises TypeError for a list or object as a value, UnicodeEncodeError for half a character."""
     arrays: dict[str, pa.Array] = {}
     for name in kept:
         values = [record.get(name) for record in records]
@@ -487,10 +493,10 @@ def _json_table(
     return pa.table({**arrays, "_row_no": pa.array(numbers, pa.int64())})
 
 
-# --- Parquet -------------------------------------------------------------------------------------------------
+# --- Parquet -----------------------------------------------------------------------------------------------
 
 
-def open_parquet(path: Path, settings: Settings) -> Source:
+def open_parquet(path: Path, settings: Settings, wanted: Collection[str] | None = None) -> Source:
     """A Parquet file with its own types; text columns are proved to be UTF-8."""
     try:
         file = pq.ParquetFile(path, page_checksum_verification=True, coerce_int96_timestamp_unit="us")
@@ -502,7 +508,7 @@ def open_parquet(path: Path, settings: Settings) -> Source:
         raise FileRejected(f"column {', '.join(doubled)} stands twice in the schema")
     columns = {item.name: _plain_type(item.type) for item in schema}
     source = Source(columns, iter(()))
-    source.batches = _parquet_batches(file, source, settings)
+    source.batches = _parquet_batches(file, source, settings, wanted)
     return source
 
 
@@ -528,15 +534,19 @@ def _plain_type(kind: pa.DataType) -> pa.DataType:
     return kind if any(test(kind) for test in plain) else pa.string()
 
 
-def _parquet_batches(file: pq.ParquetFile, source: Source, settings: Settings) -> Iterator[Batch]:
+def _parquet_batches(
+    file: pq.ParquetFile, source: Source, settings: Settings, wanted: Collection[str] | None
+) -> Iterator[Batch]:
     row_no = 0
     try:
         for records in file.iter_batches(BATCH_ROWS):
             unreadable: set[int] = set()
-            columns = [
-                _plain_column(records.column(position), kind, unreadable, source)
-                for position, kind in enumerate(source.columns.values())
-            ]
+            columns = []
+            for position, (name, kind) in enumerate(source.columns.items()):
+                broken: set[int] = set()
+                columns.append(_plain_column(records.column(position), kind, broken, source))
+                if wanted is None or name in wanted:
+                    unreadable |= broken
             numbers = pa.array(np.arange(row_no + 1, row_no + 1 + records.num_rows))
             row_no += records.num_rows
             table = pa.table([*columns, numbers], names=[*source.columns, "_row_no"])
@@ -547,7 +557,7 @@ def _parquet_batches(file: pq.ParquetFile, source: Source, settings: Settings) -
 
 
 def _plain_column(column: pa.Array, kind: pa.DataType, unreadable: set[int], source: Source) -> pa.Array:
-    """The column as `kind`; positions of text that is no UTF-8, or holds U+FFFD, are added to `unreadable`."""
+    """The column as `kind`; positions of text that is no UTF-8, or holds U+FFFD, go to `unreadable`."""
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()
     if pa.types.is_timestamp(column.type):
@@ -595,7 +605,7 @@ def _is_clean(text: pa.Array) -> bool:
     return True
 
 
-# --- rows that cannot be kept ------------------------------------------------------------------------
+# --- rows that cannot be kept ------------------------------------------------------------------------------
 
 
 def _row_too_long(settings: Settings) -> FileRejected:
@@ -605,7 +615,9 @@ def _row_too_long(settings: Settings) -> FileRejected:
 def _refuse_long_rows(table: pa.Table, settings: Settings) -> None:
     """Raises FileRejected when the texts of a row together pass the cap."""
     lengths = [
-        pc.fill_null(pc.binary_length(column), 0) for column in table.columns if pa.types.is_string(column.type)
+        pc.fill_null(pc.binary_length(column), 0)
+        for column in table.columns
+        if pa.types.is_string(column.type)
     ]
     if not lengths or not table.num_rows:
         return
@@ -616,12 +628,12 @@ def _refuse_long_rows(table: pa.Table, settings: Settings) -> None:
         raise _row_too_long(settings)
 
 
-def _without_replacement(batch: Batch) -> Batch:
+def _without_replacement(batch: Batch, wanted: Collection[str] | None) -> Batch:
     """The batch without the rows that hold U+FFFD, which are added to its bad rows."""
     unreadable: set[int] = set()
     for name in batch.table.column_names:
         column = batch.table.column(name)
-        if not pa.types.is_string(column.type):
+        if not pa.types.is_string(column.type) or (wanted is not None and name not in wanted):
             continue
         buffers = [chunk.buffers()[2] for chunk in column.chunks]
         if any(buffer is not None and _REPLACEMENT_BYTES in buffer.to_pybytes() for buffer in buffers):

@@ -1,7 +1,7 @@
 """What a row is worth among the others: pending, at odds with its parent, duplicate, superseded or current.
 
 The status of every row is a function of the set of landed rows alone, so order and split of delivery do not
-matter. Only rows of new files, rows whose parent changed, and the other rows of their keys are looked at again.
+matter. Only rows of new files, rows whose parent changed and the other rows of their keys are looked at.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from dagster_project.landing.typed_rows import literal, quoted
 # What children of an export compare themselves with; of a room only the existence counts.
 _PARENT_ROWS = {
     "rooms": "SELECT DISTINCT room_id FROM raw.rooms WHERE _status = 'current'",
-    "sessions": "SELECT session_id, room_id, started_at, ended_at FROM raw.sessions WHERE _status = 'current'",
+    "sessions": "SELECT session_id, room_id, started_at, ended_at FROM raw.sessions "
+    "WHERE _status = 'current'",
     "orders": "SELECT order_line_id, currency FROM raw.orders WHERE _status = 'current'",
 }
 _PARENT_ID = {"rooms": "room_id", "sessions": "session_id", "orders": "order_line_id"}
@@ -42,7 +43,7 @@ def parent_joins(contract: Contract) -> str:
 
 
 def standing(contract: Contract) -> tuple[str, str]:
-    """(status, reason) expressions of row `t` before its key is contested: pending, quarantined or current."""
+    """(status, reason) of row `t` before its key is contested: pending, quarantined or current; in SQL."""
     cases = []
     for parent in contract.parents:
         orphan = (
@@ -100,7 +101,7 @@ def _numbers(con: duckdb.DuckDBPyConnection, query: str, *parameters: str) -> li
 
 
 def _concerned(con: duckdb.DuckDBPyConnection, contract: Contract) -> list[str]:
-    """Conditions over row `t` that find the rows whose parent appeared or changed; none = nothing to look at."""
+    """Conditions over row `t` that find the rows whose parent appeared or changed; none = nothing to do."""
     conditions = []
     files = "SELECT file_no FROM raw.files WHERE export = ?"
     for parent in contract.parents:
@@ -145,7 +146,7 @@ def _reconsider_children(con: duckdb.DuckDBPyConnection, contract: Contract, con
 def _apply_file_limit(
     con: duckdb.DuckDBPyConnection, contract: Contract, limit: float, new_files: list[int]
 ) -> dict[int, str]:
-    """Reject, or take back in, the files whose share of quarantined rows crosses the limit with their parents."""
+    """Reject, or take back in, files whose share of quarantined rows crosses the limit with their parents."""
     table = f"raw.{contract.export}"
     verdicts: dict[int, str] = {}
     files = con.execute(
@@ -163,8 +164,10 @@ def _apply_file_limit(
             con.execute(
                 f"INSERT INTO touched SELECT t.rowid, t._status FROM {table} AS t "
                 f"WHERE {whole} AND t.rowid NOT IN (SELECT rid FROM touched);"
-                f"INSERT INTO contested SELECT DISTINCT {_key_hash(contract)} FROM {table} AS t WHERE {whole};"
-                f"UPDATE {table} AS t SET _status = 'quarantined', _reason = {literal(FILE_OVER_LIMIT)} WHERE {whole}"
+                f"INSERT INTO contested SELECT DISTINCT {_key_hash(contract)} FROM {table} AS t "
+                f"WHERE {whole};"
+                f"UPDATE {table} AS t "
+                f"SET _status = 'quarantined', _reason = {literal(FILE_OVER_LIMIT)} WHERE {whole}"
             )
             con.execute(
                 "UPDATE raw.files SET verdict = 'rejected', reason = ? WHERE file_no = ?",
@@ -205,7 +208,7 @@ def _find_contested(con: duckdb.DuckDBPyConnection, contract: Contract, new_file
 
 
 def _choose_winners(con: duckdb.DuckDBPyConnection, contract: Contract) -> int:
-    """Rank the rows of each contested key; returns how many keys with other content only the instant decides."""
+    """Rank the rows of each contested key; returns the key conflicts that have no updated_at to decide."""
     if not con.execute("SELECT count(*) FROM contested").fetchall()[0][0]:
         return 0
     table = f"raw.{contract.export}"
@@ -219,8 +222,8 @@ def _choose_winners(con: duckdb.DuckDBPyConnection, contract: Contract) -> int:
     viewers = "LEFT JOIN raw.viewers AS viewers USING (viewer_no)" if contract.has_viewer else ""
     con.execute(
         f"CREATE OR REPLACE TEMP TABLE ranked AS WITH pool AS ("
-        f"  SELECT t.rowid AS rid, _status AS old_status, _file_no, _row_no, {_key_hash(contract)} AS key_hash, "
-        f"  {', '.join(names)} FROM {table} AS t {viewers} "
+        f"  SELECT t.rowid AS rid, _status AS old_status, _file_no, _row_no, "
+        f"  {_key_hash(contract)} AS key_hash, {', '.join(names)} FROM {table} AS t {viewers} "
         f"  WHERE t.{_IN_POOL} AND {_key_hash(contract)} IN (SELECT key_hash FROM contested)"
         f"), copies AS (SELECT *, row_number() OVER ("
         f"  PARTITION BY {', '.join(names)} ORDER BY _file_no, _row_no) AS copy FROM pool"
@@ -236,7 +239,8 @@ def _choose_winners(con: duckdb.DuckDBPyConnection, contract: Contract) -> int:
     if not contract.earliest:
         return 0
     return con.execute(
-        "SELECT count(DISTINCT key_hash) FROM ranked WHERE new_status = 'superseded' AND old_status <> new_status"
+        "SELECT count(DISTINCT key_hash) FROM ranked "
+        "WHERE new_status = 'superseded' AND old_status <> new_status"
     ).fetchall()[0][0]
 
 
@@ -249,7 +253,33 @@ _TOLD_OF_CHANGES = {
 
 
 def _carry_over(con: duckdb.DuckDBPyConnection, contract: Contract, new_files: list[int]) -> None:
-    """Bring quarantine, file counts, raw.changes and the news for children in line with the new statuses."""
+    """Tell quarantine, file counts, raw.changes and the children of the new statuses."""
+    export, table = contract.export, f"raw.{contract.export}"
+    if con.execute("SELECT 1 FROM touched LIMIT 1").fetchall():
+        _recount(con, contract)
+    is_new = f"t._file_no IN {number_list(new_files)}"
+    changed = (
+        f"FROM (SELECT t.*, old_status FROM {table} AS t JOIN touched ON t.rowid = touched.rid "
+        f"WHERE NOT ({is_new}) AND (old_status = 'current') <> (_status = 'current') "
+        f"UNION ALL SELECT t.*, NULL FROM {table} AS t WHERE {is_new} AND _status = 'current') AS t"
+    )
+    told = _TOLD_OF_CHANGES.get(export, ("session_id", "room_id", "order_line_id"))
+    names = {column.name for column in contract.columns}
+    keys = "".join(f", t.{name} AS {name}" for name in told if name in names)
+    con.execute(
+        f"INSERT INTO raw.changes BY NAME SELECT DISTINCT {literal(export)} AS export{keys} {changed}"
+    )
+    if export in _PARENT_ID:
+        # A room only ever comes to exist; a session or line may have had another winner until now.
+        was_known = "false" if export == "rooms" else "bool_or(old_status = 'current')"
+        con.execute(
+            f"INSERT INTO raw.unresolved_parents SELECT {literal(export)}, t.{_PARENT_ID[export]}, "
+            f"NOT coalesce({was_known}, false) {changed} GROUP BY ALL"
+        )
+
+
+def _recount(con: duckdb.DuckDBPyConnection, contract: Contract) -> None:
+    """Bring quarantine and file counts in line with the rows whose status changed."""
     export, table = contract.export, f"raw.{contract.export}"
     con.execute(
         f"DELETE FROM raw.quarantine AS q USING (SELECT t._file_no, t._row_no FROM {table} AS t "
@@ -269,25 +299,8 @@ def _carry_over(con: duckdb.DuckDBPyConnection, contract: Contract, new_files: l
             (verdict, ", ".join(map(literal, names))) for verdict, names in statuses.items()
         )
     )
+    sums = ", ".join(f"rows_{verdict} = rows_{verdict} + {verdict}" for verdict in statuses)
     con.execute(
-        f"UPDATE raw.files SET {', '.join(f'rows_{verdict} = rows_{verdict} + {verdict}' for verdict in statuses)} "
-        f"FROM (SELECT t._file_no AS touched_file, {gains} "
+        f"UPDATE raw.files SET {sums} FROM (SELECT t._file_no AS touched_file, {gains} "
         f"FROM {table} AS t JOIN touched ON t.rowid = touched.rid GROUP BY ALL) WHERE file_no = touched_file"
     )
-    is_new = f"t._file_no IN {number_list(new_files)}"
-    changed = (
-        f"FROM {table} AS t {'LEFT JOIN' if new_files else 'JOIN'} touched ON t.rowid = touched.rid "
-        f"WHERE CASE WHEN {is_new} THEN _status = 'current' "
-        f"ELSE (old_status = 'current') <> (_status = 'current') END"
-    )
-    told = _TOLD_OF_CHANGES.get(export, ("session_id", "room_id", "order_line_id"))
-    names = {column.name for column in contract.columns}
-    keys = "".join(f", t.{name} AS {name}" for name in told if name in names)
-    con.execute(f"INSERT INTO raw.changes BY NAME SELECT DISTINCT {literal(export)} AS export{keys} {changed}")
-    if export in _PARENT_ID:
-        # A room only ever comes to exist; a session or line may have had another winner until now.
-        was_known = "false" if export == "rooms" else f"bool_or(NOT {is_new} AND old_status = 'current')"
-        con.execute(
-            f"INSERT INTO raw.unresolved_parents SELECT {literal(export)}, t.{_PARENT_ID[export]}, "
-            f"NOT coalesce({was_known}, false) {changed} GROUP BY ALL"
-        )

@@ -1,4 +1,4 @@
-"""SQL that turns the columns of a file into contract types, or says why a row cannot be: text is never trusted to cast."""
+"""SQL that turns a file's columns into contract types, or says why a row cannot be: no cast is trusted."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def typed_select(
     landed_at: datetime,
     relation: str,
 ) -> str:
-    """A SELECT over `relation` giving _row_no, each contract column typed, and _reason (null = the row is fine).
+    """A SELECT over `relation`: _row_no, each contract column typed, and _reason (null = the row is fine).
 
     columns: the file's column types; a column it lacks is taken from folder_values, else null.
     """
@@ -58,7 +58,10 @@ def typed_select(
         given = quoted("c_" + column.name)
         if column.required:
             cases.append((contracts.NULL_KEY if column.key else contracts.NULL_REQUIRED, f"{given} IS NULL"))
-        cases.extend((reason, condition.replace("{given}", given).replace("{value}", name)) for reason, condition in checks)
+        cases.extend(
+            (reason, condition.replace("{given}", given).replace("{value}", name))
+            for reason, condition in checks
+        )
         if column.kind == "instant":
             condition = f"{name} < TIMESTAMP '2015-01-01' OR {name} > {limit}"
             cases.append((contracts.INSTANT_OUT_OF_RANGE, condition))
@@ -84,7 +87,7 @@ def typed_select(
 def _cleaned(
     column: Column, kind: pa.DataType | None, folder_value: str | None, null_tokens: tuple[str, ...]
 ) -> tuple[str, str]:
-    """(family, expression) of a column as delivered: family is text, whole, decimal, float, instant, date or boolean."""
+    """(family, expression) of a column: text, whole, decimal, float, instant, date or boolean."""
     name = quoted(column.name)
     if kind is None:
         return "text", "CAST(NULL AS VARCHAR)" if folder_value is None else literal(folder_value)
@@ -156,7 +159,8 @@ def _as_instant(family: str, given: str) -> str:
     has_seconds = f"substr({given}, 17, 1) = ':'"
     wall = (
         f"TRY_CAST(substr({given}, 1, 10) || ' ' || "
-        f"CASE WHEN {has_seconds} THEN substr({given}, 12, 8) ELSE substr({given}, 12, 5) || ':00' END AS TIMESTAMP)"
+        f"CASE WHEN {has_seconds} THEN substr({given}, 12, 8) ELSE substr({given}, 12, 5) || ':00' END "
+        f"AS TIMESTAMP)"
     )
     # Digits beyond the third are cut: instants are truncated to milliseconds.
     digits = f"rpad(substr(regexp_extract({given}, '^.{{19}}[.,]([0-9]+)', 1), 1, 3), 3, '0')"
@@ -181,7 +185,8 @@ def _as_date(family: str, given: str) -> str:
     if family != "text":
         return "CAST(NULL AS DATE)"
     shape = "[0-9]{4}-[0-9]{2}-[0-9]{2}([T ]00:00(:00([.]0+)?)?)?"
-    return f"CASE WHEN regexp_full_match({given}, {literal(shape)}) THEN TRY_CAST(substr({given}, 1, 10) AS DATE) END"
+    is_date = f"regexp_full_match({given}, {literal(shape)})"
+    return f"CASE WHEN {is_date} THEN TRY_CAST(substr({given}, 1, 10) AS DATE) END"
 
 
 def _as_boolean(family: str, given: str) -> str:

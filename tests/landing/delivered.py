@@ -1,4 +1,4 @@
-"""A landing folder in a temporary place, a private database in memory, and short ways to deliver and to look."""
+"""A landing folder in a temporary place, a private database in memory, short ways to deliver and to look."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ ROOM = {
 }  # fmt: skip
 SESSION = {
     "session_id": "S1", "room_id": "R1", "title": "开场", "mode": "single",
-    "started_at": "2026-10-01T12:00:00Z", "ended_at": "2026-10-01T14:00:00Z", "updated_at": "2026-10-01T15:00:00Z",
+    "started_at": "2026-10-01T12:00:00Z", "ended_at": "2026-10-01T14:00:00Z",
+    "updated_at": "2026-10-01T15:00:00Z",
 }  # fmt: skip
 EVENT = {
     "session_id": "S1", "event_id": "E1", "viewer_id": "V1", "event_type": "enter",
@@ -30,13 +31,20 @@ EVENT = {
 ORDER = {
     "order_line_id": "L1", "order_id": "O1", "session_id": "S1", "room_id": "R1", "viewer_id": "V1",
     "product_id": "P1", "quantity": "1", "unit_price": "9.90", "paid_amount": "9.90", "currency": "CNY",
-    "created_at": "2026-10-01T12:40:00Z", "paid_at": "2026-10-01T12:41:00Z", "updated_at": "2026-10-01T12:41:00Z",
+    "created_at": "2026-10-01T12:40:00Z", "paid_at": "2026-10-01T12:41:00Z",
+    "updated_at": "2026-10-01T12:41:00Z",
 }  # fmt: skip
 REFUND = {
     "refund_id": "F1", "order_line_id": "L1", "refund_type": "return", "quantity": "1", "amount": "9.90",
     "currency": "CNY", "requested_at": "2026-10-03T12:00:00Z", "updated_at": "2026-10-03T12:00:00Z",
 }  # fmt: skip
-REVIEW = {"review_id": "W1", "order_line_id": "L1", "rating": "5", "reviewed_at": "2026-10-05T12:00:00Z", "text": "好"}
+REVIEW = {
+    "review_id": "W1",
+    "order_line_id": "L1",
+    "rating": "5",
+    "reviewed_at": "2026-10-05T12:00:00Z",
+    "text": "好",
+}
 
 
 def csv_bytes(rows: Iterable[dict]) -> bytes:
@@ -55,7 +63,7 @@ def json_bytes(rows: Iterable[dict]) -> bytes:
 
 
 def many(row: dict, key: str, count: int = 40) -> list[dict]:
-    """`count` good rows that differ in their key, so that one bad row beside them stays under the 5 % limit."""
+    """`count` good rows that differ in their key, so that a bad row beside them stays under the 5 % limit."""
     return [{**row, key: f"{row[key]}-{number}"} for number in range(count)]
 
 
@@ -92,7 +100,12 @@ class World:
 
     def put_required(self, **without: bool) -> None:
         """One good file of each export that must be there, but for those named false."""
-        for export, row in (("rooms", ROOM), ("sessions", SESSION), ("viewer_events", EVENT), ("orders", ORDER)):
+        for export, row in (
+            ("rooms", ROOM),
+            ("sessions", SESSION),
+            ("viewer_events", EVENT),
+            ("orders", ORDER),
+        ):
             if without.get(export, True):
                 self.put(f"{export}/first.csv", [row])
 
@@ -127,14 +140,18 @@ class World:
     def check_accounts(self) -> None:
         """rows_in = accepted + quarantined + duplicate + pending, and every count is what the tables hold."""
         wrong = self.rows(
-            "SELECT * FROM raw.files WHERE rows_in <> rows_accepted + rows_quarantined + rows_duplicate + rows_pending"
+            "SELECT * FROM raw.files "
+            "WHERE rows_in <> rows_accepted + rows_quarantined + rows_duplicate + rows_pending"
         )
         assert wrong == []
         for file_no, export, *counts in self.rows(
-            "SELECT file_no, export, rows_accepted, rows_quarantined, rows_duplicate, rows_pending FROM raw.files"
+            "SELECT file_no, export, rows_accepted, rows_quarantined, rows_duplicate, rows_pending "
+            "FROM raw.files"
         ):
             held = dict(
-                self.rows(f"SELECT _status, count(*) FROM raw.{export} WHERE _file_no = {file_no} GROUP BY _status")
+                self.rows(
+                    f"SELECT _status, count(*) FROM raw.{export} WHERE _file_no = {file_no} GROUP BY _status"
+                )
             )
             quarantined = self.one(f"SELECT count(*) FROM raw.quarantine WHERE file_no = {file_no}")
             assert counts == [
