@@ -16,10 +16,10 @@ from dagster_project.settings import REPOSITORY, UserError
 # command → (module:function, what it does)
 COMMANDS = {
     "scorecards": (
-        "dagster_project.run:scorecards",
+        "dagster_project.job:scorecards",
         "land, build, audit, publish, scorecards (EXPORTS DATA POLICY MONTH)",
     ),
-    "nightly": ("dagster_project.run:nightly", "land what is new, rebuild, audit, publish"),
+    "nightly": ("dagster_project.job:nightly", "land what is new, rebuild, audit, publish"),
     "targets": ("dagster_project.appraisal.targets:targets", "the sheets announced before a month (MONTH)"),
     "close": ("dagster_project.appraisal.close:close", "seal a month (MONTH BY; SIGNING_KEY_FILE signs it)"),
     "verify": ("dagster_project.appraisal.verify:verify", "check a sealed month and rebuild it from its raw files (MONTH)"),
@@ -34,7 +34,12 @@ COMMANDS = {
         "read-only SQL prompt on the published marts; SQL=… for one statement",
     ),
     "export": ("dagster_project.warehouse.read:export", "one self-contained file of the marts (OUT=file)"),
+    "site": ("dagster_project.web:site", "the review site of a month, opened where there is a screen (MONTH)"),
     "ui": ("dagster_project.web:ui", "Dagster's page on 127.0.0.1"),
+    "sample": (
+        "dagster_project.simulator.command:sample",
+        "exports of any size from a seed (OUT EVENTS SEED ROOMS START END)",
+    ),
     "test": ("dagster_project.cli:test", "all tests but the slow ones"),
     "lint": ("dagster_project.cli:lint", "ruff, sqlfluff and mypy"),
 }

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 
 import dagster as dg
+from dagster._core.definitions.target import ExecutableDefinition
 
-from dagster_project.settings import settings_from_env
+from dagster_project.settings import Settings, settings_from_env
 from dagster_project.warehouse.dagster_assets import (
     landed_exports,
     model_assets,
@@ -17,38 +18,46 @@ from dagster_project.warehouse.dagster_assets import (
 from dagster_project.warehouse.dagster_sensor import new_exports_sensor
 
 COMPANY_TIME_ZONE = os.environ.get("COMPANY_TIME_ZONE") or "Asia/Shanghai"
-SETTINGS = settings_from_env()
-RETRIES = dg.RetryPolicy(max_retries=2, delay=60, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS)
 REPORT = dg.AssetSelection.assets(["published", "scorecards"])
+RETRIES = dg.RetryPolicy(max_retries=2, delay=60, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS)
 
-nightly = dg.define_asset_job(
-    "nightly", dg.AssetSelection.all() - REPORT, executor_def=dg.in_process_executor, op_retry_policy=RETRIES
-)
-month_end = dg.define_asset_job(
-    "month_end", dg.AssetSelection.all(), executor_def=dg.in_process_executor, op_retry_policy=RETRIES
-)
 
-defs = dg.Definitions(
-    assets=[landed_exports, policy_tables, *model_assets(SETTINGS)],
-    asset_checks=[suite_checks("landing"), suite_checks("marts"), suite_checks("scorecards")],
-    jobs=[nightly, month_end],
-    schedules=[
-        dg.ScheduleDefinition(
-            name="every_night",
-            job=nightly,
-            cron_schedule="30 3 * * *",
-            execution_timezone=COMPANY_TIME_ZONE,
-            default_status=dg.DefaultScheduleStatus.RUNNING,
-        ),
-        dg.ScheduleDefinition(
-            name="every_month_end",
-            job=month_end,
-            cron_schedule="0 6 1 * *",
-            execution_timezone=COMPANY_TIME_ZONE,
-            default_status=dg.DefaultScheduleStatus.RUNNING,
-        ),
-    ],
-    sensors=[new_exports_sensor(SETTINGS, nightly)],
-    resources={"run": run_resource},
-    executor=dg.in_process_executor,
-)
+def wiring(settings: Settings, retries: dg.RetryPolicy | None = None) -> dg.Definitions:
+    """Everything Dagster knows; without `retries` a failed step ends its run at once, as a person expects."""
+    nightly = dg.define_asset_job(
+        "nightly",
+        dg.AssetSelection.all() - REPORT,
+        executor_def=dg.in_process_executor,
+        op_retry_policy=retries,
+    )
+    month_end = dg.define_asset_job(
+        "month_end", dg.AssetSelection.all(), executor_def=dg.in_process_executor, op_retry_policy=retries
+    )
+    return dg.Definitions(
+        assets=[landed_exports, policy_tables, *model_assets(settings)],
+        asset_checks=[suite_checks("landing"), suite_checks("marts"), suite_checks("scorecards")],
+        jobs=[nightly, month_end],
+        schedules=[
+            _schedule("every_night", nightly, "30 3 * * *"),
+            _schedule("every_month_end", month_end, "0 6 1 * *"),
+        ],
+        sensors=[new_exports_sensor(settings, nightly)],
+        resources={"run": run_resource},
+        executor=dg.in_process_executor,
+    )
+
+
+def _schedule(name: str, job: ExecutableDefinition, cron: str) -> dg.ScheduleDefinition:
+    return dg.ScheduleDefinition(
+        name=name,
+        job=job,
+        cron_schedule=cron,
+        execution_timezone=COMPANY_TIME_ZONE,
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+    )
+
+
+@dg.definitions
+def defs() -> dg.Definitions:
+    """What the page and the daemon load."""
+    return wiring(settings_from_env(), RETRIES)

@@ -12,17 +12,17 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import duckdb
 
 from dagster_project.appraisal.seals import is_sealed
 from dagster_project.lock import Locked, run_lock
-from dagster_project.settings import REPOSITORY, Settings, UserError, connect, settings_from_env
+from dagster_project.settings import REPOSITORY, Settings, UserError, connect
 from dagster_project.warehouse.hashes import hash_files
 from dagster_project.warehouse.publish import current_manifest, current_snapshot, publish
 
@@ -36,6 +36,12 @@ SCORE_MODELS = "fqn:live_commerce.scorecards"
 EXIT_STATUS = {"ok": 0, "failed": 1, "published_with_rejects": 2, "audit_failed": 3, "locked": 4}
 # What decides how numbers come about, besides rows and policy.
 CODE = ("dbt/**/*.sql", "dbt/**/*.yml", "dagster_project/**/*.py", "expectations/*.yml", "requirements.lock")
+
+
+class Progress(Protocol):
+    """Takes what a step is doing, one call per unit of work, with the number of units where it is known."""
+
+    def __call__(self, doing: str, total: int | None = None) -> None: ...
 
 
 class AuditFailed(UserError):
@@ -58,6 +64,7 @@ class Run:
     checks: list[CheckResult] = field(default_factory=list)
     snapshot: str | None = None
     scorecards: str | None = None
+    site: str | None = None
 
 
 # --- the steps, in order ---------------------------------------------------------------------------------
@@ -76,8 +83,8 @@ def land_exports(run: Run) -> None:
 
     if run.landed is not None:
         return
-    with step(run, "land"), warehouse(run.settings) as con:
-        run.landed = land(con, run.settings, run.run_id, progress=_say if sys.stderr.isatty() else None)
+    with step(run, "land") as progress, warehouse(run.settings) as con:
+        run.landed = land(con, run.settings, run.run_id, progress)
 
 
 def is_up_to_date(run: Run) -> bool:
@@ -103,13 +110,15 @@ def build_marts(run: Run, models: Sequence[str] | None = None) -> list[NodeResul
     from dagster_project.warehouse.build import run_dbt
     from dagster_project.warehouse.policy import check_policy_covers
 
-    with step(run, "marts"):
+    with step(run, "marts") as progress:
         made_with = _makers(run)
         with warehouse(run.settings) as con:
             full_refresh = _made_with(con) != made_with
             if full_refresh:
                 _note_made_with(con, None)
-        results = run_dbt(run.settings, select=models, exclude=SCORE_MODELS, full_refresh=full_refresh)
+        results = run_dbt(
+            run.settings, select=models, exclude=SCORE_MODELS, full_refresh=full_refresh, progress=progress
+        )
         with warehouse(run.settings) as con:
             if models is None:
                 _note_made_with(con, made_with)
@@ -138,8 +147,8 @@ def build_scores(run: Run) -> list[NodeResult]:
     """The scorecard models with their dbt tests; returns dbt's results."""
     from dagster_project.warehouse.build import run_dbt
 
-    with step(run, "scores"):
-        return run_dbt(run.settings, select=SCORE_MODELS)
+    with step(run, "scores") as progress:
+        return run_dbt(run.settings, select=SCORE_MODELS, progress=progress)
 
 
 def measure(run: Run, suite: str) -> list[CheckResult]:
@@ -165,7 +174,7 @@ def judge(run: Run, results: list[CheckResult]) -> None:
 
 
 def publish_snapshot(run: Run) -> None:
-    """Place the audited schemas where readers see them, unless they are there; what changed is then behind us."""
+    """Place the audited schemas where readers see them, unless they are there already."""
     if is_up_to_date(run):
         run.snapshot = current_snapshot(run.settings.published).name
         forget_changes(run)
@@ -194,6 +203,7 @@ def write_scorecards(run: Run) -> None:
         from dagster_project.appraisal.adjustments import adjust_sealed_month
 
         adjust_sealed_month(run, month)
+        write_site(run, month)
         return
     if _snapshot_of(out) != snapshot.name:
         from dagster_project.reports.scorecards import write_scorecards as write
@@ -210,6 +220,34 @@ def write_scorecards(run: Run) -> None:
             )
             _note_snapshot(out, snapshot.name)
     run.scorecards = str(out / "index.html")
+    write_site(run, month)
+
+
+def write_site(run: Run, month: str | None = None) -> None:
+    """The review site of a month (without it: the last one in the data) from the published snapshot."""
+    snapshot = current_snapshot(run.settings.published)
+    if month is None:
+        manifest = current_manifest(run.settings.published) or {}
+        if not manifest.get("data_through"):
+            return
+        month = str(manifest["data_through"])[:7]
+    out = run.settings.data / "site" / month
+    scored = (run.settings.data / "scorecards" / month / "index.html").is_file()
+    made_of = f"{snapshot.name} {'with' if scored else 'without'} scorecards"
+    if _snapshot_of(out) != made_of:
+        from dagster_project.site.build import build_site
+
+        with step(run, "site"):
+            build_site(
+                snapshot / "marts.duckdb",
+                month,
+                out,
+                scorecards_href=f"../../scorecards/{month}" if scored else None,
+                policy_dir=run.settings.policy,
+                currency=run.settings.reporting_currency,
+            )
+            _note_snapshot(out, made_of)
+    run.site = str(out / "index.html")
 
 
 # --- the record of a run --------------------------------------------------------------------------------
@@ -337,14 +375,33 @@ def _told(result: CheckResult) -> str:
 
 
 @contextmanager
-def step(run: Run, name: str) -> Iterator[None]:
-    """Time a step and say when it is over."""
+def step(run: Run, name: str) -> Iterator[Progress]:
+    """Time a step and say when it is over; yields what takes its progress, shown as a bar on a terminal."""
     began = time.monotonic()
     try:
-        yield
+        with _bar(name) if sys.stderr.isatty() else nullcontext(_unseen) as progress:
+            yield progress
     finally:
         run.seconds[name] = round(run.seconds.get(name, 0) + time.monotonic() - began, 2)
     _say(f"{name:<18}{run.seconds[name]:7.1f} s")
+
+
+@contextmanager
+def _bar(name: str) -> Iterator[Progress]:
+    from tqdm import tqdm
+
+    with tqdm(desc=name, leave=False, dynamic_ncols=True) as bar:
+
+        def advance(doing: str, total: int | None = None) -> None:
+            bar.total = total
+            bar.set_postfix_str(doing.replace("\x1b", ""), refresh=False)
+            bar.update()
+
+        yield advance
+
+
+def _unseen(doing: str, total: int | None = None) -> None:
+    """Progress where no terminal shows it."""
 
 
 def print_summary(run: Run) -> None:
@@ -370,6 +427,8 @@ def print_summary(run: Run) -> None:
     print(f"seconds    {_total_seconds(run):.1f}, peak memory {_peak_memory() // 2**20} MB")
     if run.scorecards:
         print(f"scorecards {run.scorecards}")
+    if run.site:
+        print(f"site       {run.site}")
 
 
 def summary(run: Run) -> dict[str, Any]:
@@ -397,6 +456,7 @@ def summary(run: Run) -> dict[str, Any]:
         },
         "snapshot": run.snapshot,
         "scorecards": run.scorecards,
+        "site": run.site,
         "seconds": {**run.seconds, "total": round(_total_seconds(run), 2)},
         "peak_memory_bytes": _peak_memory(),
     }
@@ -443,7 +503,7 @@ def _rows_by_verdict(run: Run) -> dict[str, int]:
 
 
 def _snapshot_of(folder: Path) -> str | None:
-    """The snapshot a scorecard folder was written from, noted beside it."""
+    """The snapshot a folder of scorecards or of the site was written from, noted beside it."""
     note = folder.with_name(f".{folder.name}.snapshot")
     return note.read_text(encoding="utf-8") if folder.is_dir() and note.is_file() else None
 

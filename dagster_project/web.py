@@ -1,12 +1,15 @@
-"""`make ui`: Dagster's page, schedules and sensor, served on this machine only."""
+"""`make ui`: Dagster's page, schedules and sensor, on this machine only. `make site`: the review site."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import sys
+import webbrowser
 from collections.abc import Mapping
+from pathlib import Path
 
+from dagster_project.run import new_run, write_site
 from dagster_project.settings import REPOSITORY, UserError, settings_from_env
 
 # Dagster has no log-in, so its page is never offered to other machines.
@@ -22,6 +25,7 @@ def ui(environ: Mapping[str, str]) -> int:
     home = settings.data / "dagster"
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
     settings.data.chmod(0o755)
+    # Without a dagster.yaml in it Dagster's telemetry is on.
     shutil.copyfile(REPOSITORY / "dagster.yaml", home / "dagster.yaml")
     os.chdir(REPOSITORY)
     print(f"http://{ADDRESS}:{port}", flush=True)
@@ -38,3 +42,18 @@ def ui(environ: Mapping[str, str]) -> int:
         port,
     ]
     os.execve(sys.executable, command, {**environ, "DAGSTER_HOME": str(home)})
+
+
+def site(environ: Mapping[str, str]) -> int:
+    """Build the review site of MONTH (without it: the last one in the data) if need be, and open it.
+
+    Where nobody sits at a screen, its path is printed and that is all.
+    """
+    run = new_run(settings_from_env(environ))
+    write_site(run, run.settings.month)
+    if run.site is None:
+        raise UserError("there is no session in the published data, so there is no site to open")
+    print(run.site)
+    if sys.stdout.isatty() and (environ.get("DISPLAY") or sys.platform == "darwin"):
+        webbrowser.open(Path(run.site).as_uri())
+    return 0

@@ -22,9 +22,9 @@ def only_settings_of_tests():
 
 @pytest.fixture(scope="session")
 def sample_data(tmp_path_factory) -> Path:
-    """A DATA folder in which `scorecards` ran on the embedded sample, shared by all test processes; only to read."""
-    shared = Path(os.environ.get("PYTEST_XDIST_TESTRUNUID") and tmp_path_factory.getbasetemp().parent
-                  or tmp_path_factory.getbasetemp())  # fmt: skip
+    """A DATA folder in which `scorecards` ran on the embedded sample; one for all processes, only to read."""
+    own = tmp_path_factory.getbasetemp()
+    shared = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
     data = shared / "sample_run"
     with (shared / "sample_run.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

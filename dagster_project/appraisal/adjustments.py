@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -65,13 +65,10 @@ def adjustments_into(
     `sealed` are the months sealed at that time. Rows have COLUMNS without adjusted_on. Raises UserError where
     a sealed month has no scorecards today, since nothing delivered is no reason to take pay back.
     """
-    closed = {one.month: one for one in sealed}
+    closed = {one.month for one in sealed}
     found = []
     for one in sealed:
-        into = month_after(one.month)
-        while into in closed:
-            into = month_after(into)
-        if into != month or only not in (None, one.month):
+        if taken_by(one.month, closed) != month or only not in (None, one.month):
             continue
         today = read_figures(con, one.month)
         if not today["scorecards"]:
@@ -79,7 +76,9 @@ def adjustments_into(
                 f"{one.month} is sealed, but there are no scorecards of it in the data today: "
                 "bring its exports back and run make scorecards"
             )
-        found += _differences(one, today, month, [row for other in sealed for row in _taken(other, one.month)])
+        found += _differences(
+            one, today, month, [row for other in sealed for row in _taken(other, one.month)]
+        )
     return found
 
 
@@ -92,10 +91,10 @@ def _differences(one: Sealed, today: dict[str, list[Row]], into: str, taken: lis
     before, after = _items(one.figures()), _items(today)
     earlier: dict[tuple[str, ...], Decimal] = {}
     noted: dict[tuple[str, ...], Decimal | None] = {}
-    for row in sorted(taken, key=lambda row: row["into_month"]):
-        key = row_key(row, ADJUSTMENT_KEY)
-        earlier[key] = earlier.get(key, NOTHING) + Decimal(row["difference"])
-        noted[key] = decimal_of(row["today_value"])
+    for one_taken in sorted(taken, key=lambda row: row["into_month"]):
+        key = row_key(one_taken, ADJUSTMENT_KEY)
+        earlier[key] = earlier.get(key, NOTHING) + Decimal(one_taken["difference"])
+        noted[key] = decimal_of(one_taken["today_value"])
     rows = []
     for key in sorted(before.keys() | after.keys()):
         subject_type, subject_id, part, room_id, item = key
@@ -141,8 +140,8 @@ def _items(figures: dict[str, list[Row]]) -> dict[tuple[str, ...], tuple[Decimal
 # --- the state that the published table is made of -------------------------------------------------------
 
 
-def refresh(con: duckdb.DuckDBPyConnection, sealed: Sequence[Sealed], recomputed: Iterable[str]) -> bool:
-    """Bring appraisal_state.adjustments up to date; returns whether it changed.
+def refresh(con: duckdb.DuckDBPyConnection, sealed: Sequence[Sealed], recomputed: Iterable[str]) -> None:
+    """Bring appraisal_state.adjustments up to date.
 
     It holds what sealed months took, as sealed, and what goes into open months: recomputed for the sealed
     months named, kept for the others. Rows whose month was reopened are dropped.
@@ -158,26 +157,39 @@ def refresh(con: duckdb.DuckDBPyConnection, sealed: Sequence[Sealed], recomputed
         if row["into_month"] not in closed and row["sealed_month"] in closed - recomputed
     ]
     for month in sorted(recomputed):
-        into = month_after(month)
-        while into in closed:
-            into = month_after(into)
-        rows += adjustments_into(con, into, sealed, only=month)
+        rows += adjustments_into(con, taken_by(month, closed), sealed, only=month)
     dates = {_identity(row): row["adjusted_on"] for row in existing}
     today = datetime.now(UTC).date()
-    rows = [
-        {**row, "adjusted_on": row.get("adjusted_on") or dates.get(_identity(row), today)} for row in rows
-    ]
-    if sorted(map(_identity, rows)) == sorted(map(_identity, existing)):
-        return False
     con.execute("begin")
     con.execute("delete from appraisal_state.adjustments")
-    if rows:
-        con.executemany(
+    for row in rows:
+        noticed = row.get("adjusted_on") or dates.get(_identity(row), today)
+        con.execute(
             f"insert into appraisal_state.adjustments values ({', '.join('?' * len(COLUMNS))})",
-            [[row[name] for name in COLUMNS] for row in rows],
+            [row[name] if name != "adjusted_on" else noticed for name in COLUMNS],
         )
     con.execute("commit")
-    return True
+
+
+def are_published(con: duckdb.DuckDBPyConnection, appraisal_db: Path) -> bool:
+    """Whether readers see the state as it is: a run may have died between noting it and publishing it."""
+    create_state(con)
+    published = duckdb.connect(str(appraisal_db), read_only=True)
+    try:
+        seen = _rows(published, "scorecards.adjustments")
+    except duckdb.Error:
+        return False
+    finally:
+        published.close()
+    return sorted(map(_identity, seen)) == sorted(map(_identity, _rows(con)))
+
+
+def taken_by(month: str, closed: Collection[str]) -> str:
+    """The first month after `month` that is not closed."""
+    into = month_after(month)
+    while into in closed:
+        into = month_after(into)
+    return into
 
 
 def create_state(con: duckdb.DuckDBPyConnection) -> None:
@@ -199,8 +211,8 @@ def typed(row: Row) -> Row:
     return {**row, **numbers, "adjusted_on": date.fromisoformat(noticed) if noticed else None}
 
 
-def _rows(con: duckdb.DuckDBPyConnection) -> list[Row]:
-    cursor = con.execute(f"select {', '.join(COLUMNS)} from appraisal_state.adjustments order by all")
+def _rows(con: duckdb.DuckDBPyConnection, table: str = "appraisal_state.adjustments") -> list[Row]:
+    cursor = con.execute(f"select {', '.join(COLUMNS)} from {table} order by all")
     return [dict(zip(COLUMNS, values, strict=True)) for values in cursor.fetchall()]
 
 
@@ -221,12 +233,11 @@ def adjust_sealed_month(run: Run, month: str) -> None:
     from dagster_project import run as steps
 
     sealed = seals.sealed_months(run.settings)
-    into = seals.first_open_month(run.settings, month)
+    into = taken_by(month, {one.month for one in sealed})
     with steps.step(run, "adjustments"), steps.warehouse(run.settings) as con:
-        changed = refresh(con, sealed, [month])
+        refresh(con, sealed, [month])
         rows = into_month(con, into)
-    if changed:
-        publish_adjustments(run)
+    publish_adjustments(run)
     count = sum(row["sealed_month"] == month for row in rows)
     told = f"{month} is sealed and stays as it is: {count} adjustments into {into}"
     run.message = f"{run.message}; {told}" if run.message else told
@@ -234,12 +245,15 @@ def adjust_sealed_month(run: Run, month: str) -> None:
 
 
 def publish_adjustments(run: Run) -> None:
-    """Rebuild the published table of adjustments and publish a snapshot that holds it."""
+    """Publish a snapshot that holds the state, unless readers see it already."""
     from dagster_project import run as steps
     from dagster_project.audit.suites import check_results_of_dbt
     from dagster_project.warehouse.build import run_dbt
-    from dagster_project.warehouse.publish import publish
+    from dagster_project.warehouse.publish import current_snapshot, publish
 
+    with steps.warehouse(run.settings) as con:
+        if are_published(con, current_snapshot(run.settings.published) / "appraisal.duckdb"):
+            return
     steps.judge(run, check_results_of_dbt(run_dbt(run.settings, select="adjustments")))
     with steps.step(run, "publish"):
         name = f"{run.run_id}-adjusted"
@@ -250,17 +264,15 @@ def show_in_folder(run: Run, into: str, rows: Sequence[Row]) -> Path:
     """The open month's folder with its adjustments; a table alone while the month has no scorecards yet."""
     from dagster_project import run as steps
     from dagster_project.reports.folder import replace_folder
-    from dagster_project.warehouse.publish import current_snapshot
 
     with steps.warehouse(run.settings) as con:
-        has_cards = con.execute("select count(*) > 0 from scorecards.scorecards where month = ?", [into])
-        if has_cards.fetchall()[0][0]:
-            shown = replace(run, settings=replace(run.settings, month=into))
-            con.close()
-            steps.write_scorecards(shown)
-            return seals.scorecards_folder(run.settings) / into / "index.html"
+        cards = con.execute("select count(*) from scorecards.scorecards where month = ?", [into]).fetchall()[
+            0
+        ][0]
+    if cards:
+        steps.write_scorecards(replace(run, settings=replace(run.settings, month=into)))
+        return seals.scorecards_folder(run.settings) / into / "index.html"
     folder = seals.scorecards_folder(run.settings) / into
-    current_snapshot(run.settings.published)
     replace_folder(folder, {"adjustments.csv": adjustments_csv(rows)})
     return folder / "adjustments.csv"
 

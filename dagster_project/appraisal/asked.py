@@ -20,8 +20,12 @@ def asked_text(environ: Mapping[str, str], name: str, example: str, longest: int
     text = environ.get(name, "").strip()
     if not text:
         raise UserError(f"{name} is missing: give it, for example {example}")
-    if len(text) > longest or any(unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") for character in text):
-        raise UserError(f"{name} must be one line of at most {longest} characters, without control characters")
+    if len(text) > longest or any(
+        unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") for character in text
+    ):
+        raise UserError(
+            f"{name} must be one line of at most {longest} characters, without control characters"
+        )
     return text
 
 

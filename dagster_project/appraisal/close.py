@@ -31,7 +31,7 @@ NAMED_AT_MOST = 5
 
 
 def close(environ: Mapping[str, str]) -> int:
-    """`make close MONTH= BY=`: seal the month as it is published. Raises UserError where it may not be sealed."""
+    """`make close MONTH= BY=`: seal the month as it is published; raises UserError where it may not be."""
     from dagster_project import run as steps
 
     month, by = asked_month(environ, "close"), asked_text(environ, "BY", "BY='Li Wei'")
@@ -42,7 +42,10 @@ def close(environ: Mapping[str, str]) -> int:
     with steps.locked(run):
         sealed = seal(run, month, by, key)
     print(f"{month} is sealed (revision {sealed.revision}) in {sealed.folder}")
-    print(f"manifest  sha256 {sealed.manifest_sha256}" + (", signed" if key else ", not signed: no SIGNING_KEY_FILE"))
+    print(
+        f"manifest  sha256 {sealed.manifest_sha256}"
+        + (", signed" if key else ", not signed: no SIGNING_KEY_FILE")
+    )
     return 0
 
 
@@ -70,10 +73,11 @@ def seal(run: Run, month: str, by: str, key: Any) -> seals.Sealed:
     for one in earlier:
         if found := seals.damage(one):
             raise UserError(f"{one.month} is no longer as sealed, nothing is built on it: {found[0]}")
+    closed = {one.month for one in earlier}
     with steps.warehouse(settings) as con:
-        changed = adjustments.refresh(con, earlier, _adjusting(earlier, month))
-    if changed:
-        adjustments.publish_adjustments(run)
+        taking = [one.month for one in earlier if adjustments.taken_by(one.month, closed) == month]
+        adjustments.refresh(con, earlier, taking)
+    adjustments.publish_adjustments(run)
     try:
         _stage(run, month, by, key, staging, earlier)
         note = folder.with_name(f".{month}.snapshot")
@@ -89,7 +93,7 @@ def seal(run: Run, month: str, by: str, key: Any) -> seals.Sealed:
 
 
 def reopen(environ: Mapping[str, str]) -> int:
-    """`make reopen MONTH= BY= REASON=`: keep the sealed revision beside and let the month be worked on again."""
+    """`make reopen MONTH= BY= REASON=`: keep the sealed revision beside and open the month again."""
     from dagster_project import run as steps
 
     month, by = asked_month(environ, "reopen"), asked_text(environ, "BY", "BY='Li Wei'")
@@ -115,10 +119,13 @@ def reopen(environ: Mapping[str, str]) -> int:
         seals.sync(kept.parent)
         if settings.warehouse_path.is_file():
             with steps.warehouse(settings) as con:
-                changed = adjustments.refresh(con, seals.sealed_months(settings), [])
-            if changed and current_manifest(settings.published) is not None:
+                adjustments.refresh(con, seals.sealed_months(settings), [])
+            if current_manifest(settings.published) is not None:
                 adjustments.publish_adjustments(run)
-    print(f"{month} is open again for revision {sealed.revision + 1}; revision {sealed.revision} stays in {kept}")
+    print(
+        f"{month} is open again for revision {sealed.revision + 1}; "
+        f"revision {sealed.revision} stays in {kept}"
+    )
     print(f"next: make scorecards MONTH={month}, then make close MONTH={month} BY=…")
     return 0
 
@@ -161,8 +168,8 @@ def _refuse_not_over(con: duckdb.DuckDBPyConnection, month: str) -> None:
     """The month has to be over on the calendar of every room."""
     now = datetime.now(UTC).replace(tzinfo=None)
     still = con.execute(
-        "select room_id from core.dim_room where strftime(timezone(timezone, timezone('UTC', ?::timestamp)), '%Y-%m')"
-        " <= ? order by room_id",
+        "select room_id from core.dim_room "
+        "where strftime(timezone(timezone, timezone('UTC', ?::timestamp)), '%Y-%m') <= ? order by room_id",
         [now, month],
     ).fetchall()
     if still:
@@ -170,7 +177,9 @@ def _refuse_not_over(con: duckdb.DuckDBPyConnection, month: str) -> None:
 
 
 def _refuse_without_cards(con: duckdb.DuckDBPyConnection, month: str) -> None:
-    if not con.execute("select count(*) from scorecards.scorecards where month = ?", [month]).fetchall()[0][0]:
+    if not con.execute("select count(*) from scorecards.scorecards where month = ?", [month]).fetchall()[0][
+        0
+    ]:
         raise UserError(f"there are no scorecards of {month} in the published data: choose another MONTH")
 
 
@@ -203,7 +212,7 @@ def _refuse_roster_overlaps(con: duckdb.DuckDBPyConnection, month: str) -> None:
 
 
 def _refuse_failed_checks(run: Run) -> None:
-    """The suites are measured again on the very rows that are sealed; dbt's tests as the last build left them."""
+    """The suites are measured again, on the very rows that are sealed."""
     from dagster_project import run as steps
     from dagster_project.audit.suites import SUITES
 
@@ -218,19 +227,6 @@ def _refuse_failed_checks(run: Run) -> None:
 
 
 # --- what is sealed --------------------------------------------------------------------------------------
-
-
-def _adjusting(earlier: list[seals.Sealed], month: str) -> list[str]:
-    """Sealed months whose first open month is the one to be sealed."""
-    closed = {one.month for one in earlier}
-
-    def goes_into(start: str) -> str:
-        into = adjustments.month_after(start)
-        while into in closed:
-            into = adjustments.month_after(into)
-        return into
-
-    return [one.month for one in earlier if goes_into(one.month) == month]
 
 
 def _stage(run: Run, month: str, by: str, key: Any, staging: Path, earlier: list[seals.Sealed]) -> None:
@@ -269,7 +265,9 @@ def _stage(run: Run, month: str, by: str, key: Any, staging: Path, earlier: list
         **_revision(settings, month),
         **made_with,
         "snapshot_id": snapshot.name,
-        "outputs": {path: digest for path, digest in digests.items() if not path.startswith(f"{seals.POLICY}/")},
+        "outputs": {
+            path: digest for path, digest in digests.items() if not path.startswith(f"{seals.POLICY}/")
+        },
         "policy": {path: digest for path, digest in digests.items() if path.startswith(f"{seals.POLICY}/")},
         "inputs": inputs,
         "month_before": next((one.reference() for one in reversed(earlier) if one.month < month), None),

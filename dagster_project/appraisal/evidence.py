@@ -1,8 +1,9 @@
 """The raw rows behind a measure of a person or a room: which rows counted, where, and for how much.
 
-Every measure becomes a temporary table `items`: group_key (a session, or a room and date), begun_at, until_at (null
-for what happens at an instant), amount, counted (what is counted once, for distinct people and orders), label,
-and refs, the raw rows as (export, file_no, row_no). Sums are made again from these rows, by slices of duty.
+Every measure becomes a temporary table `items`: group_key (a session, or a room and date), begun_at, until_at
+(null for what happens at an instant), amount, counted (what is counted once, for distinct people and orders),
+label, and refs, the raw rows as (export, file_no, row_no). Sums are made again
+from these rows, by slices of duty.
 """
 
 from __future__ import annotations
@@ -67,8 +68,9 @@ EVENTS = {
     "clicks": ("e.event_type = 'product_click'", "1"),
     "carts": ("e.event_type = 'add_to_cart'", "1"),
     "new_product_clicks": (
-        "e.event_type = 'product_click' and exists (select 1 from raw.products as p where p._status = 'current'"
-        " and p.product_id = e.product_id and e.business_date - p.launched_on between 0 and 30)",
+        "e.event_type = 'product_click' and exists (select 1 from raw.products as p "
+        "where p._status = 'current' and p.product_id = e.product_id "
+        "and e.business_date - p.launched_on between 0 and 30)",
         "1",
     ),
 }
@@ -146,7 +148,8 @@ def prepare(con: duckdb.DuckDBPyConnection, scope: Scope) -> None:
         _make(
             con,
             "slices",
-            "select session_id, started_at as slice_from, ended_at as slice_to, 1 as on_duty, true as takes_rest, "
+            "select session_id, started_at as slice_from, ended_at as slice_to, 1 as on_duty, "
+            "true as takes_rest, "
             "true as is_all from scope_sessions",
         )
     else:
@@ -177,7 +180,8 @@ _STAFF_SLICES = """
     select cut.session_id, cut.slice_from, cut.slice_to, count(distinct duty.staff_id) as on_duty,
         min(duty.staff_id) = $subject as takes_rest, false as is_all
     from cut
-    join duty on cut.session_id = duty.session_id and cut.slice_from >= duty.on_at and cut.slice_from < duty.off_at
+    join duty on cut.session_id = duty.session_id and cut.slice_from >= duty.on_at
+        and cut.slice_from < duty.off_at
     where cut.slice_to is not null
     group by all
     having bool_or(duty.staff_id = $subject)
@@ -193,7 +197,8 @@ _SCOPE_EVENTS = """
         where e._status = 'current'
         window viewer_order as (
             partition by e.session_id, e.viewer_no
-            order by e.event_at, case e.event_type when 'leave' then 0 when 'enter' then 1 else 2 end, e.event_id
+            order by e.event_at, case e.event_type when 'leave' then 0 when 'enter' then 1 else 2 end,
+                e.event_id
         )
     )
     select *,
@@ -201,8 +206,9 @@ _SCOPE_EVENTS = """
         event_type = 'enter' or (
             enters = 0 and event_type <> 'leave' and count_if(event_type <> 'leave') over earlier = 1
         ) as is_view,
-        count_if(event_type = 'enter' or (event_type <> 'leave' and coalesce(previous_type, 'leave') = 'leave'))
-            over earlier as interval_no
+        count_if(
+            event_type = 'enter' or (event_type <> 'leave' and coalesce(previous_type, 'leave') = 'leave')
+        ) over earlier as interval_no
     from ordered
     window earlier as (partition by session_id, viewer_no order by seq rows unbounded preceding)
 """
@@ -210,7 +216,8 @@ _SCOPE_EVENTS = """
 _STAYS = f"""
     select e.session_id, e.business_date, e.viewer_no,
         greatest(min(e.event_at), any_value(e.started_at)) as begun_at,
-        greatest(least(max(e.event_at), any_value(e.ended_at)), min(e.event_at), any_value(e.started_at)) as until_at,
+        greatest(least(max(e.event_at), any_value(e.ended_at)), min(e.event_at),
+            any_value(e.started_at)) as until_at,
         list_distinct([arg_min({EVENT}, e.seq), arg_max({EVENT}, e.seq)]) as refs
     from scope_events as e where not e.is_ignored
     group by e.session_id, e.business_date, e.viewer_no, e.interval_no
@@ -218,17 +225,20 @@ _STAYS = f"""
 
 
 def items_sql(measure: str, scope: Scope) -> str:
-    """SQL of the measure's items: group_key, business_date, begun_at, until_at, amount, counted, label, refs."""
+    """SQL of the measure's items: the columns of `items`, and business_date."""
     if measure in EVENTS:
         condition, amount = EVENTS[measure]
         return (
-            f"select e.session_id as group_key, e.business_date, e.placed_at as begun_at, null::timestamp as until_at, "
-            f"cast({amount} as decimal(38, 6)) as amount, null as counted, e.event_type as label, [{EVENT}] as refs "
+            f"select e.session_id as group_key, e.business_date, e.placed_at as begun_at, "
+            f"null::timestamp as until_at, "
+            f"cast({amount} as decimal(38, 6)) as amount, null as counted, e.event_type as label, "
+            f"[{EVENT}] as refs "
             f"from scope_events as e where {condition}"
         )
     if measure in ACTORS:
         return (
-            f"select e.session_id as group_key, e.business_date, e.placed_at as begun_at, null::timestamp as until_at, "
+            f"select e.session_id as group_key, e.business_date, e.placed_at as begun_at, "
+            f"null::timestamp as until_at, "
             f"cast(1 as decimal(38, 6)) as amount, e.viewer_no::varchar as counted, e.event_type as label, "
             f"[{EVENT}] as refs from scope_events as e where e.event_type in {ACTORS[measure]}"
         )
@@ -236,7 +246,8 @@ def items_sql(measure: str, scope: Scope) -> str:
         return _viewers(measure)
     if measure in ("watch_seconds", "peak_online"):
         return (
-            "select session_id as group_key, business_date, begun_at, until_at, cast(1 as decimal(38, 6)) as amount, "
+            "select session_id as group_key, business_date, begun_at, until_at, "
+            "cast(1 as decimal(38, 6)) as amount, "
             f"null as counted, 'stay' as label, refs from ({_STAYS}) where begun_at < until_at"
         )
     if measure in LINES:
@@ -247,7 +258,8 @@ def items_sql(measure: str, scope: Scope) -> str:
             "select q.session_id as group_key, s.business_date, "
             "greatest(s.started_at, least(q.sampled_at, s.ended_at - interval 1 millisecond)) as begun_at, "
             f"null::timestamp as until_at, cast({amount} as decimal(38, 6)) as amount, null as counted, "
-            "q.sample_id as label, [{'export': 'playback_qos', 'file_no': q._file_no, 'row_no': q._row_no}] as refs "
+            "q.sample_id as label, "
+            "[{'export': 'playback_qos', 'file_no': q._file_no, 'row_no': q._row_no}] as refs "
             "from raw.playback_qos as q join scope_sessions as s using (session_id) "
             f"where q._status = 'current' and {condition}"
         )
@@ -301,23 +313,31 @@ def _lines(measure: str, scope: Scope) -> str:
             "reviews": ("reviewed_at", "order_line_id"),
             "complaints": ("filed_at", "order_id"),
         }[beside]
-        narrowed = {"units_returned": " and b.refund_type = 'return'", "negative_reviews": " and b.rating <= 2"}
+        narrowed = {
+            "units_returned": " and b.refund_type = 'return'",
+            "negative_reviews": " and b.rating <= 2",
+        }
         refs = (
             f"list_concat({refs}, coalesce((select list({{'export': '{beside}', 'file_no': b._file_no, "
-            f"'row_no': b._row_no}} order by b._file_no, b._row_no) from raw.{beside} as b where b._status = 'current' "
+            f"'row_no': b._row_no}} order by b._file_no, b._row_no) from raw.{beside} as b where "
+            f"b._status = 'current' "
             f"and b.{key} = l.{key} and cast(timezone(l.timezone, timezone('UTC', b.{within})) as date) "
             f"<= l.business_date + 15{narrowed.get(measure, '')}), []))"
         )
     where = "l.session_id in (select session_id from scope_sessions)"
     if scope.subject_type == "room":
         # Orders without a session stand by their room and date.
-        where = f"({where} or (l.session_id is null and l.room_id = $subject and l.business_date between $from_date and $to_date))"
+        where += (
+            " or (l.session_id is null and l.room_id = $subject "
+            "and l.business_date between $from_date and $to_date)"
+        )
     return (
         "select coalesce(l.session_id, l.room_id || ' ' || l.business_date) as group_key, l.business_date, "
-        f"l.credited_at as begun_at, null::timestamp as until_at, cast({amount} as decimal(38, 6)) as amount, "
+        f"l.credited_at as begun_at, null::timestamp as until_at, "
+        f"cast({amount} as decimal(38, 6)) as amount, "
         f"{counted} as counted, 'line ' || l.order_line_id as label, {refs} as refs "
         "from intermediate.int_lines_valued as l join raw.orders as o on o.order_line_id = l.order_line_id "
-        f"and o._status = 'current' where {condition} and {where}"
+        f"and o._status = 'current' where {condition} and ({where})"
     )
 
 
@@ -337,11 +357,13 @@ _EXPLAINED = """
         from segments
     ),
     numbered as (
-        select *, count_if(is_start) over (partition by session_id order by from_at, to_at rows unbounded preceding) as no
+        select *, count_if(is_start) over (
+            partition by session_id order by from_at, to_at rows unbounded preceding) as no
         from marked
     )
     select session_id as group_key, business_date, min(from_at) as begun_at, max(to_at) as until_at,
-        cast(1 as decimal(38, 6)) as amount, null as counted, 'explaining' as label, list(ref order by from_at) as refs
+        cast(1 as decimal(38, 6)) as amount, null as counted, 'explaining' as label,
+            list(ref order by from_at) as refs
     from numbered group by session_id, business_date, no
 """
 _LIVE = """
@@ -369,7 +391,8 @@ _DUTY = """
 """
 _GMV_TARGET = """
     select t.scope_id || ' ' || $to_date as group_key, $to_date as business_date, null::timestamp as begun_at,
-        null::timestamp as until_at, cast(t.target as decimal(38, 6)) as amount, null as counted, 'target' as label,
+        null::timestamp as until_at, cast(t.target as decimal(38, 6)) as amount, null as counted,
+            'target' as label,
         [{'export': 'targets', 'file_no': t._file_no, 'row_no': t._row_no}] as refs
     from raw.targets as t
     where t._status = 'current' and t.scope_type = 'room' and t.scope_id = $subject and t.kpi_id = 'gmv'
@@ -382,7 +405,8 @@ def _on_duty(scope: Scope, session: str, at: str) -> str:
     if scope.subject_type == "room":
         return "f.room_id = $subject"
     return (
-        f"exists (select 1 from intermediate.int_duty_resolved as d where d.staff_id = $subject and d.role = $role "
+        f"exists (select 1 from intermediate.int_duty_resolved as d where d.staff_id = $subject and "
+        f"d.role = $role "
         f"and d.session_id = {session} and {at} >= d.on_at and {at} < d.off_at)"
     )
 
@@ -390,7 +414,11 @@ def _on_duty(scope: Scope, session: str, at: str) -> str:
 def _follow_ups(measure: str, scope: Scope) -> str:
     if measure in ("return_base", "returned_next_day"):
         rooms = "(select distinct room_id, business_date from intermediate.int_sessions_dated)"
-        came_back = "join firsts as n on n.room_id = f.room_id and n.viewer_no = f.viewer_no and n.business_date = f.business_date + 1"
+        came_back = (
+            "join firsts as n on n.room_id = f.room_id and n.viewer_no = f.viewer_no "
+            "and n.business_date = f.business_date + 1"
+        )
+        credited = _on_duty(scope, "f.session_id", "f.placed_at")
         is_back = measure == "returned_next_day"
         refs = f"[{EVENT}" + (", " + EVENT.replace("e.", "en.") if is_back else "") + "]"
         next_event = (
@@ -401,17 +429,20 @@ def _follow_ups(measure: str, scope: Scope) -> str:
             with firsts as (
                 select * from intermediate.int_first_visits
                 qualify row_number() over (
-                    partition by room_id, business_date, viewer_no order by first_event_at, event_id, session_id) = 1
+                    partition by room_id, business_date, viewer_no
+                    order by first_event_at, event_id, session_id) = 1
             )
             select f.room_id || ' ' || f.business_date as group_key, f.business_date, f.placed_at as begun_at,
                 null::timestamp as until_at, cast(1 as decimal(38, 6)) as amount, null as counted,
                 'first visit in ' || f.session_id as label, {refs} as refs
             from firsts as f
             join {rooms} as r on r.room_id = f.room_id and r.business_date = f.business_date + 1
-            join raw.viewer_events as e on e.session_id = f.session_id and e.event_id = f.event_id and e._status = 'current'
+            join raw.viewer_events as e on e.session_id = f.session_id and e.event_id = f.event_id
+                and e._status = 'current'
             {came_back if is_back else ""} {next_event if is_back else ""}
-            where f.business_date between $from_date and $to_date and {_on_duty(scope, "f.session_id", "f.placed_at")}
+            where f.business_date between $from_date and $to_date and {credited}
         """
+    credited = _on_duty(scope, "f.session_id", "f.credited_at")
     order = "{'export': 'orders', 'file_no': o._file_no, 'row_no': o._row_no}"
     again = """
         select list({'export': 'orders', 'file_no': a._file_no, 'row_no': a._row_no} order by a.order_line_id)
@@ -422,7 +453,11 @@ def _follow_ups(measure: str, scope: Scope) -> str:
                 and same.viewer_no = f.viewer_no and same.business_date = f.business_date)
     """
     refs = f"[{order}]" if measure == "repurchase_base" else f"list_concat([{order}], back.refs)"
-    back = "" if measure == "repurchase_base" else f"join lateral ({again}) as back(refs) on back.refs is not null"
+    back = (
+        ""
+        if measure == "repurchase_base"
+        else f"join lateral ({again}) as back(refs) on back.refs is not null"
+    )
     return f"""
         with paid as (select * from intermediate.int_lines_valued where is_paid),
         firsts as (
@@ -436,7 +471,7 @@ def _follow_ups(measure: str, scope: Scope) -> str:
         from firsts as f
         join raw.orders as o on o.order_line_id = f.order_line_id and o._status = 'current'
         {back}
-        where f.business_date between $from_date and $to_date and {_on_duty(scope, "f.session_id", "f.credited_at")}
+        where f.business_date between $from_date and $to_date and {credited}
     """
 
 
@@ -467,7 +502,8 @@ def _conversations(measure: str, scope: Scope) -> str:
             where m.sender = 'agent' and m.sent_at > q.sent_at
             qualify row_number() over (partition by m.conversation_id order by m.sent_at, m.message_id) = 1
         )
-        select question.room_id || ' ' || {day} as group_key, {day} as business_date, question.sent_at as begun_at,
+        select question.room_id || ' ' || {day} as group_key, {day} as business_date,
+            question.sent_at as begun_at,
             null::timestamp as until_at, cast({amount} as decimal(38, 6)) as amount, null as counted,
             'conversation ' || question.conversation_id as label,
             case when answer.message_id is null then [{question}] else [{question}, {answer}] end as refs
@@ -493,20 +529,25 @@ def _replies(measure: str, scope: Scope) -> str:
 _BOT_ONLY = f"""
     with {_QUESTIONS},
     bots as (
-        select conversation_id, arg_min(room_id, (sent_at, message_id)) filter (where sender = 'ai') as room_id,
+        select conversation_id,
+            arg_min(room_id, (sent_at, message_id)) filter (where sender = 'ai') as room_id,
             arg_min(sent_at, (sent_at, message_id)) filter (where sender = 'ai') as sent_at,
-            list({{'export': 'service_messages', 'file_no': _file_no, 'row_no': _row_no}} order by sent_at) as refs
+            list({{'export': 'service_messages', 'file_no': _file_no, 'row_no': _row_no}}
+                order by sent_at) as refs
         from messages group by conversation_id
         having count_if(sender = 'ai') > 0 and count_if(sender = 'agent') = 0
     ),
     dated as (
         select b.conversation_id, b.refs, b.sent_at, r.room_id,
-            cast(timezone(r.timezone, timezone('UTC', coalesce(q.sent_at, b.sent_at))) as date) as business_date
+            cast(timezone(r.timezone, timezone('UTC', coalesce(q.sent_at, b.sent_at))) as date)
+                 as business_date
         from bots as b left join questions as q using (conversation_id)
         join core.dim_room as r on r.room_id = coalesce(q.room_id, b.room_id)
     )
-    select room_id || ' ' || business_date as group_key, business_date, sent_at as begun_at, null::timestamp as until_at,
-        cast(1 as decimal(38, 6)) as amount, null as counted, 'conversation ' || conversation_id as label, refs
+    select room_id || ' ' || business_date as group_key, business_date, sent_at as begun_at,
+        null::timestamp as until_at,
+        cast(1 as decimal(38, 6)) as amount, null as counted, 'conversation ' || conversation_id as label,
+            refs
     from dated where room_id = $subject and business_date between $from_date and $to_date
 """
 
@@ -515,7 +556,7 @@ _BOT_ONLY = f"""
 
 
 def groups(con: duckdb.DuckDBPyConnection, scope: Scope, measure: str, month: str) -> list[Group]:
-    """The measure by session (or room and date), beside what its rows add up to. Leaves `counted_items` behind."""
+    """The measure by session (or room and date), beside what its rows add up to; leaves `counted_items`."""
     values = _values(scope, month)
     _make(con, "items", items_sql(measure, scope), values)
     if measure in BY_DATE or measure == "gmv_target":
@@ -527,7 +568,8 @@ def groups(con: duckdb.DuckDBPyConnection, scope: Scope, measure: str, month: st
     elif measure == "peak_online":
         _make(con, "counted_items", _AT_PEAK)
         sums = (
-            "select group_key, count(*)::decimal(38, 6) as rows_share, count(*)::decimal(38, 6) as rows_whole, "
+            "select group_key, count(*)::decimal(38, 6) as rows_share, "
+            "count(*)::decimal(38, 6) as rows_whole, "
             "count(*) as items from counted_items group by group_key"
         )
     else:
@@ -542,7 +584,8 @@ def groups(con: duckdb.DuckDBPyConnection, scope: Scope, measure: str, month: st
             coalesce(marts.share, 0), coalesce(marts.whole, 0),
             coalesce(sums.rows_share, 0), coalesce(sums.rows_whole, 0), coalesce(sums.items, 0)
         from marts full join sums on marts.group_key = sums.group_key
-        where coalesce(marts.whole, 0) <> 0 or coalesce(marts.share, 0) <> 0 or coalesce(sums.rows_whole, 0) <> 0
+        where coalesce(marts.whole, 0) <> 0 or coalesce(marts.share, 0) <> 0
+            or coalesce(sums.rows_whole, 0) <> 0
         order by 2, 1
         """,
         _used(_marts_sql(scope, measure), values),
@@ -554,11 +597,12 @@ def groups(con: duckdb.DuckDBPyConnection, scope: Scope, measure: str, month: st
 
 
 def counted_items(con: duckdb.DuckDBPyConnection, group_key: str) -> list[dict[str, Any]]:
-    """The items of one group, as `groups` left them: begun_at, until_at, amount, label and raw rows (path, row)."""
+    """The items of one group, as `groups` left them, with their raw rows (export, file_no, row)."""
     cursor = con.execute(
         """
         select begun_at, until_at, amount, counted, label,
-            list_transform(refs, lambda r: {'export': r.export, 'file_no': r.file_no, 'row': r.row_no}) as refs
+            list_transform(
+                refs, lambda r: {'export': r.export, 'file_no': r.file_no, 'row': r.row_no}) as refs
         from counted_items where group_key = ? order by begun_at, label, refs
         """,
         [group_key],
@@ -583,7 +627,8 @@ _IN_SLICES = """
 """
 _SHARED = """
     select group_key,
-        cast(cast(sum(units // on_duty + case when takes_rest then units % on_duty else 0 end) as decimal(32, 0))
+        cast(cast(sum(units // on_duty + case when takes_rest then units % on_duty
+            else 0 end) as decimal(32, 0))
             * cast(0.000001 as decimal(6, 6)) as decimal(38, 6)) as rows_share,
         sum(amount) as rows_whole, cast(sum(items) as bigint) as items
     from (
@@ -613,7 +658,8 @@ _AT_PEAK = """
     ),
     levels as (
         select p.session_id, p.t, count(*) as level
-        from instants as p join items as i on i.group_key = p.session_id and i.begun_at <= p.t and i.until_at > p.t
+        from instants as p join items as i on i.group_key = p.session_id and i.begun_at <= p.t
+            and i.until_at > p.t
         group by all
     ),
     peaks as (select session_id, arg_max(t, (level, -epoch_us(t))) as t from levels group by session_id)
@@ -639,7 +685,8 @@ def _marts_sql(scope: Scope, measure: str) -> str:
             else "subject_type = 'staff' and subject_id = $subject and role = $role"
         )
         return (
-            "select room_id || ' ' || business_date as group_key, business_date, amount as share, amount_whole as whole "
+            "select room_id || ' ' || business_date as group_key, business_date, amount as share, "
+            "amount_whole as whole "
             f"from kpis.kpi_measure_day where {whose} and {dated}"
         )
     if scope.subject_type == "staff":
@@ -662,7 +709,8 @@ def _marts_sql(scope: Scope, measure: str) -> str:
             days.amount - coalesce(sum(s.amount), 0), days.amount - coalesce(sum(s.amount), 0)
         from kpis.kpi_measure_day as days
         left join intermediate.int_session_measures_summed as s
-            on s.room_id = days.subject_id and s.business_date = days.business_date and s.measure = days.measure
+            on s.room_id = days.subject_id and s.business_date = days.business_date
+                and s.measure = days.measure
         where days.subject_type = 'room' and days.subject_id = $subject
             and days.measure = '{measure}' and days.business_date between $from_date and $to_date
         group by days.subject_id, days.business_date, days.amount
@@ -680,7 +728,9 @@ def _values(scope: Scope, month: str) -> dict[str, Any]:
     }
 
 
-def _make(con: duckdb.DuckDBPyConnection, name: str, sql: str, values: Mapping[str, Any] | None = None) -> None:
+def _make(
+    con: duckdb.DuckDBPyConnection, name: str, sql: str, values: Mapping[str, Any] | None = None
+) -> None:
     con.execute(f"create or replace temp table {name} as {sql}", _used(sql, values or {}))
 
 

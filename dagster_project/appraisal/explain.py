@@ -1,4 +1,4 @@
-"""`make explain`: how a score came about, from the total to the raw rows; every sum is made again and compared.
+"""`make explain`: how a score came about, from the total to the raw rows; every sum is made again.
 
 total → lines (points) → numerator and denominator → sessions (share and whole) → raw rows (file and row).
 """
@@ -76,13 +76,16 @@ def read_only(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
             con.close()
 
 
-def explained(con: duckdb.DuckDBPyConnection, staff_id: str, month: str, kpi_id: str | None) -> dict[str, Any]:
-    """The whole walk as nested dicts; with kpi_id one KPI down to its rows, without it all lines to their sessions."""
+def explained(
+    con: duckdb.DuckDBPyConnection, staff_id: str, month: str, kpi_id: str | None
+) -> dict[str, Any]:
+    """The walk as nested dicts: one KPI down to its rows, or without it all lines down to their sessions."""
     checks = Checks()
     card = _card(con, staff_id, month)
     lines = _rows(
         con,
-        "select * from scorecards.scorecard_lines where subject_type = 'staff' and subject_id = ? and month = ? "
+        "select * from scorecards.scorecard_lines where subject_type = 'staff' and subject_id = ? and "
+        "month = ? "
         "order by part, room_id nulls first, effective_weight desc, kpi_id",
         [staff_id, month],
     )
@@ -103,12 +106,16 @@ def explained(con: duckdb.DuckDBPyConnection, staff_id: str, month: str, kpi_id:
     if kpi_id is not None:
         registered = _rows(con, "select kpi_id from kpis.kpi_registry where kpi_id = ?", [kpi_id])
         if not registered:
-            known = [row["kpi_id"] for row in _rows(con, "select kpi_id from kpis.kpi_registry order by all", [])]
+            known = [
+                row["kpi_id"] for row in _rows(con, "select kpi_id from kpis.kpi_registry order by all", [])
+            ]
             raise UserError(f"there is no KPI {kpi_id!r} in the registry: KPI is one of {', '.join(known)}")
         told["lines"] = [line for line in lines if line["kpi_id"] == kpi_id]
     wanted = [("staff", staff_id, card["role"], kpi_id)] if kpi_id is not None else []
     for line in told["lines"]:
-        subject = ("staff", staff_id, card["role"]) if line["room_id"] is None else ("room", line["room_id"], None)
+        subject = (
+            ("staff", staff_id, card["role"]) if line["room_id"] is None else ("room", line["room_id"], None)
+        )
         wanted.append((*subject, line["kpi_id"]))
     files = dict(con.execute("select file_no, path from raw.files").fetchall())
     told["kpis"] = [
@@ -138,7 +145,8 @@ def _card(con: duckdb.DuckDBPyConnection, staff_id: str, month: str) -> dict[str
         row["month"]
         for row in _rows(
             con,
-            "select month from scorecards.scorecards where subject_type = 'staff' and subject_id = ? order by 1",
+            "select month from scorecards.scorecards where subject_type = 'staff' and subject_id = ? "
+            "order by 1",
             [staff_id],
         )
     ]
@@ -154,16 +162,18 @@ def _total(
     month: str,
     checks: Checks,
 ) -> dict[str, Any]:
-    """The total from its two parts, the parts from their lines, and the points of the lines up to the total."""
-    share = _rows(con, "select personal_share from scorecards_work.policy_by_month where month = ?", [month])[0][
-        "personal_share"
-    ]
+    """The total from its parts, the parts from their lines, and the points of the lines up to the total."""
+    share = _rows(con, "select personal_share from scorecards_work.policy_by_month where month = ?", [month])[
+        0
+    ]["personal_share"]
     points = sum((line["points"] for line in lines if line["points"] is not None), Decimal(0))
     if card["personal_score"] is not None:
         own = _weighted(line for line in lines if line["part"] == "personal")
         checks.equal("personal score from its lines", card["personal_score"], own)
     for room in rooms:
-        team = _weighted(line for line in lines if line["part"] == "team" and line["room_id"] == room["room_id"])
+        team = _weighted(
+            line for line in lines if line["part"] == "team" and line["room_id"] == room["room_id"]
+        )
         checks.equal(f"team score of room {room['room_id']} from its lines", room["team_score"], team)
     if rooms and card["team_score"] is not None:
         weighed = sum((Fraction(room["team_score"]) * int(room["share_ms"]) for room in rooms), Fraction(0))
@@ -186,7 +196,8 @@ def _weighted(lines: Iterator[dict[str, Any]]) -> Decimal:
 def _check_line(line: dict[str, Any], kpis: list[dict[str, Any]], checks: Checks) -> None:
     subject = line["subject_id"] if line["room_id"] is None else line["room_id"]
     of = next(kpi for kpi in kpis if (kpi["subject_id"], kpi["kpi_id"]) == (subject, line["kpi_id"]))
-    where = f"line {line['part']} {line['kpi_id']}{'' if line['room_id'] is None else ' of room ' + line['room_id']}"
+    where = f"line {line['part']} {line['kpi_id']}"
+    where += "" if line["room_id"] is None else f" of room {line['room_id']}"
     for name in ("numerator", "denominator", "value"):
         checks.equal(f"{name} of {where}", line[name], of[name])
 
@@ -214,7 +225,13 @@ def _kpi(
         "and k.role is not distinct from ? and k.room_id is not distinct from ?",
         [subject_type, subject_id, month, kpi_id, role, subject_id if subject_type == "room" else None],
     )
-    nothing = {"numerator": None, "denominator": None, "value": None, "reason": "no_base", "measures": []}
+    nothing: dict[str, Any] = {
+        "numerator": None,
+        "denominator": None,
+        "value": None,
+        "reason": "no_base",
+        "measures": [],
+    }
     told: dict[str, Any] = {"subject_type": subject_type, "subject_id": subject_id, "kpi_id": kpi_id}
     if not found:
         return {**told, **nothing}
@@ -233,7 +250,9 @@ def _kpi(
     sides = [("numerator", told["numerator_measure"]), ("denominator", told["denominator_measure"])]
     for side, measure in sides:
         if measure is not None:
-            told["measures"].append(_measure(con, scope, side, measure, month, told[side], is_total, files, checks))
+            told["measures"].append(
+                _measure(con, scope, side, measure, month, told[side], is_total, files, checks)
+            )
     return told
 
 
@@ -269,12 +288,21 @@ def _measure(
         if files is not None:
             session["rows"] = [_with_paths(item, files) for item in evidence.counted_items(con, group.key)]
         sessions.append(session)
-    return {"side": side, "measure": measure, "sum": summed, "uses": "share" if is_total else "whole", "sessions": sessions}
+    return {
+        "side": side,
+        "measure": measure,
+        "sum": summed,
+        "uses": "share" if is_total else "whole",
+        "sessions": sessions,
+    }
 
 
 def _with_paths(item: dict[str, Any], files: dict[int, str]) -> dict[str, Any]:
     raw = [{"file": files[ref["file_no"]], "row": ref["row"]} for ref in item["refs"] or []]
-    return {**{name: item[name] for name in ("begun_at", "until_at", "label", "amount", "counted")}, "raw": raw}
+    return {
+        **{name: item[name] for name in ("begun_at", "until_at", "label", "amount", "counted")},
+        "raw": raw,
+    }
 
 
 # --- on the terminal -------------------------------------------------------------------------------------
@@ -290,12 +318,26 @@ def _print(told: dict[str, Any]) -> None:
             f"+ {1 - share:f} × team {card['team_score']}; grade {card['grade']}, rank {card['rank_in_role']}"
         )
     if told["sealed"] is not None and told["sealed"] != str(card["total_score"]):
-        print(f"sealed with {told['sealed'] or 'no total'}; today's data give the above (see the adjustments)")
+        print(
+            f"sealed with {told['sealed'] or 'no total'}; today's data give the above (see the adjustments)"
+        )
     for room in told["rooms"]:
         part = Decimal(int(room["share_ms"])) / int(room["all_ms"])
         print(f"  team part: room {room['room_id']} {room['team_score']}, {part:.4f} of the time on duty")
     print()
-    columns = ("part", "room_id", "kpi_id", "value", "floor", "target", "stretch", "line_score", "effective_weight", "points", "reason")
+    columns = (
+        "part",
+        "room_id",
+        "kpi_id",
+        "value",
+        "floor",
+        "target",
+        "stretch",
+        "line_score",
+        "effective_weight",
+        "points",
+        "reason",
+    )
     print(as_table(columns, [[line[name] for name in columns] for line in told["lines"]]))
     print(f"points of all lines add up to {total['points_of_lines']}")
     for kpi in told["kpis"]:
@@ -310,17 +352,32 @@ def _print(told: dict[str, Any]) -> None:
 
 def _print_kpi(kpi: dict[str, Any]) -> None:
     whose = f"{'room ' if kpi['subject_type'] == 'room' else ''}{kpi['subject_id']}"
-    print(f"\n{kpi['kpi_id']} of {whose}: {'null, ' + str(kpi['reason']) if kpi['value'] is None else kpi['value']}")
+    print(
+        f"\n{kpi['kpi_id']} of {whose}: "
+        f"{'null, ' + str(kpi['reason']) if kpi['value'] is None else kpi['value']}"
+    )
     if not kpi["measures"]:
         return
     over = f" / {kpi['denominator_measure']} {kpi['denominator']}" if kpi["denominator"] is not None else ""
     times = f" × {kpi['factor'].normalize():f}" if kpi["factor"] != 1 else ""
-    print(f"  = {kpi['numerator_measure']} {kpi['numerator']}{over}{times}, business dates {kpi['from_date']} to {kpi['to_date']}")
+    print(
+        f"  = {kpi['numerator_measure']} {kpi['numerator']}{over}{times}, business dates "
+        f"{kpi['from_date']} to {kpi['to_date']}"
+    )
     for measure in kpi["measures"]:
         sessions = measure["sessions"]
-        print(f"  {measure['side']} {measure['measure']}: {measure['sum']} ({measure['uses']}) in {len(sessions)} sessions")
+        print(
+            f"  {measure['side']} {measure['measure']}: {measure['sum']} ({measure['uses']}) in "
+            f"{len(sessions)} sessions"
+        )
         columns = ("session", "business_date", "share", "whole", "items", "agrees")
-        rows = [["yes" if session[name] is True else "NO" if session[name] is False else session[name] for name in columns] for session in sessions]
+        rows = [
+            [
+                "yes" if session[name] is True else "NO" if session[name] is False else session[name]
+                for name in columns
+            ]
+            for session in sessions
+        ]
         if sessions:
             print(_indented(as_table(columns, rows)))
         for session in sessions:
@@ -333,7 +390,12 @@ def _print_rows(session: dict[str, Any]) -> None:
         return
     print(f"    rows of {session['session']}:")
     shown = [
-        [item["begun_at"], item["label"], item["amount"], ", ".join(f"{ref['file']}:{ref['row']}" for ref in item["raw"])]
+        [
+            item["begun_at"],
+            item["label"],
+            item["amount"],
+            ", ".join(f"{ref['file']}:{ref['row']}" for ref in item["raw"]),
+        ]
         for item in rows[:ITEMS_SHOWN]
     ]
     for at, label, amount, where in shown:

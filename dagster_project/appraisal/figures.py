@@ -1,4 +1,4 @@
-"""The figures of one month as they are sealed: every scorecard table's rows, as exact text in a fixed order."""
+"""The figures of one month as they are sealed: the rows of every scorecard table, as exact text, in order."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from datetime import date, datetime
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import duckdb
@@ -28,13 +29,13 @@ NOT_COMPARED = frozenset({"adjusted_on"})
 
 
 def read_figures(con: duckdb.DuckDBPyConnection, month: str, adjustments: Sequence[Row] = ()) -> Figures:
-    """The month's rows of schema scorecards; numbers as decimal text, so that nothing is rounded on the way."""
+    """The month's rows of schema scorecards; numbers as decimal text, so nothing is rounded on the way."""
     figures: Figures = {}
     for table, (month_column, key) in TABLES.items():
         cursor = con.execute(f"select * from scorecards.{table} where {month_column} = ?", [month])
         names = [column[0] for column in cursor.description or []]
         rows = [dict(zip(names, map(as_text, values), strict=True)) for values in cursor.fetchall()]
-        figures[table] = sorted(rows, key=lambda row, key=key: row_key(row, key))
+        figures[table] = sorted(rows, key=partial(row_key, key=key))
     figures["adjustments"] = sorted(
         ({name: as_text(value) for name, value in row.items()} for row in adjustments),
         key=lambda row: row_key(row, ADJUSTMENT_KEY),
@@ -65,7 +66,8 @@ def differences(sealed: Figures, rebuilt: Figures) -> list[str]:
                 found.append(f"{where}: in the rebuilt month, but not sealed")
             else:
                 found += [
-                    f"{where}: {name} is {_shown(before[one][name])} sealed, {_shown(after[one].get(name))} rebuilt"
+                    f"{where}: {name} is {_shown(before[one][name])} sealed, "
+                    f"{_shown(after[one].get(name))} rebuilt"
                     for name in before[one]
                     if name not in NOT_COMPARED and not _same(before[one][name], after[one].get(name))
                 ]
@@ -78,7 +80,7 @@ def row_key(row: Row, key: Sequence[str]) -> tuple[str, ...]:
 
 
 def as_text(value: Any) -> Any:
-    """A DuckDB value for JSON: decimals and dates as text; text, whole numbers, booleans and null as they are."""
+    """A DuckDB value for JSON: decimals and dates as text, everything else as it is."""
     if isinstance(value, Decimal):
         return f"{value:f}"
     if isinstance(value, datetime | date):

@@ -1,4 +1,4 @@
-"""Sealed months on disk: what makes a folder sealed, how it is put in place, and whether it is still as sealed.
+"""Sealed months on disk: what makes a folder sealed, how it is put in place, and if it is still as sealed.
 
 $DATA/scorecards/<month>/       the open draft, or the sealed month (its latest revision)
 $DATA/scorecards/<month>.r1/    revision 1, kept as sealed after `make reopen`; .r2 and so on after it
@@ -15,7 +15,6 @@ import errno
 import hashlib
 import json
 import os
-import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -50,7 +49,9 @@ class Sealed:
         except (OSError, ValueError):
             manifest = None
         if not isinstance(manifest, dict) or manifest.get("month") is None:
-            raise UserError(f"{self.folder / MANIFEST} can no longer be read: run make verify MONTH={self.month}")
+            raise UserError(
+                f"{self.folder / MANIFEST} can no longer be read: run make verify MONTH={self.month}"
+            )
         return manifest
 
     def figures(self) -> Figures:
@@ -114,17 +115,6 @@ def reopening_note(settings: Settings, month: str, revision: int) -> Path:
     return scorecards_folder(settings) / f"{month}.r{revision}.reopened.json"
 
 
-def first_open_month(settings: Settings, month: str) -> str:
-    """The first month after `month` that is not sealed."""
-    from dagster_project.appraisal.asked import month_after
-
-    closed = {sealed.month for sealed in sealed_months(settings)}
-    after = month_after(month)
-    while after in closed:
-        after = month_after(after)
-    return after
-
-
 # --- is it still as sealed? ------------------------------------------------------------------------------
 
 
@@ -171,7 +161,9 @@ def _wrong_signature(
 ) -> list[str]:
     signature, key = _read(sealed.folder / SIGNATURE), _read(sealed.folder / PUBLIC_KEY)
     if signed_with is None and signature is None:
-        return [] if trusted_key is None else [f"{named}{SIGNATURE}: the month was sealed without a signature"]
+        return (
+            [] if trusted_key is None else [f"{named}{SIGNATURE}: the month was sealed without a signature"]
+        )
     if signature is None or key is None:
         return [f"{named}{SIGNATURE if signature is None else PUBLIC_KEY}: missing"]
     if trusted_key is not None and key != trusted_key:
@@ -191,10 +183,14 @@ def broken_chain(settings: Settings, sealed: Sealed, trusted_key: bytes | None =
         key = (reference["month"], reference["revision"])
         earlier = sealed_revision(settings, *key)
         if earlier is None:
-            found.append(f"{key[0]} revision {key[1]}: missing, though {sealed.month} was sealed on top of it")
+            found.append(
+                f"{key[0]} revision {key[1]}: missing, though {sealed.month} was sealed on top of it"
+            )
             continue
         if earlier.manifest_sha256 != reference["manifest_sha256"]:
-            found.append(f"{earlier.folder.name}/{MANIFEST}: is not the one {sealed.month} was sealed on top of")
+            found.append(
+                f"{earlier.folder.name}/{MANIFEST}: is not the one {sealed.month} was sealed on top of"
+            )
         if key not in seen:
             seen.add(key)
             found += damage(earlier, trusted_key)
@@ -232,7 +228,7 @@ def files_below(folder: Path) -> list[str]:
 
 
 def make_durable(folder: Path) -> None:
-    """Make the folder and all in it read-only for its owner and closed to others, and bring it to the disk."""
+    """Make the folder and all in it read-only for its owner, closed to others, and durable on the disk."""
     for root, _, names in os.walk(folder, topdown=False):
         for name in names:
             path = Path(root) / name
@@ -326,7 +322,3 @@ def _read(path: Path) -> bytes | None:
     if path.is_symlink() or not path.is_file():
         return None
     return path.read_bytes()
-
-
-def is_month(text: str) -> bool:
-    return re.fullmatch(r"[0-9]{4}-[0-9]{2}", text) is not None

@@ -26,7 +26,9 @@ def signing_key(environ: Mapping[str, str]) -> Ed25519PrivateKey | None:
     except OSError as error:
         raise UserError(f"SIGNING_KEY_FILE {path} cannot be read: {error.strerror}; {HOW_TO_MAKE}") from None
     except (ValueError, TypeError, UnsupportedAlgorithm):
-        raise UserError(f"SIGNING_KEY_FILE {path} is no PEM private key without passphrase; {HOW_TO_MAKE}") from None
+        raise UserError(
+            f"SIGNING_KEY_FILE {path} is no PEM private key without passphrase; {HOW_TO_MAKE}"
+        ) from None
     if not isinstance(key, Ed25519PrivateKey):
         raise UserError(f"SIGNING_KEY_FILE {path} is no Ed25519 key; {HOW_TO_MAKE}")
     return key

@@ -1,4 +1,4 @@
-"""`make targets`: before a month, what will count for every person and room, from the policy and targets landed so far."""
+"""`make targets`: before a month, what will count for every person and room, by policy and targets so far."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ from dagster_project.settings import Settings, UserError, connect, settings_from
 # What a sheet is made of; the marts are not needed for a month that has no session yet.
 SMALL_TABLES = ("files", "rooms", "staff", "targets")
 MODELS = ("stg_rooms", "stg_staff", "stg_targets", "int_rooms_current", "int_appraisal_stages_spanned")
-REGISTRY = "registry.name_zh, registry.name_en, registry.category, registry.level, registry.unit, registry.direction"
+REGISTRY = (
+    "registry.name_zh, registry.name_en, registry.category, registry.level, registry.unit, registry.direction"
+)
 
 _ROWS = f"""
     with subjects as (
@@ -38,10 +40,12 @@ _ROWS = f"""
         select room_id, stage from intermediate.int_appraisal_stages_spanned
         where $first_day >= from_date and $first_day < until_date
     )
-    select subjects.subject_type, subjects.subject_id, subjects.name, subjects.role, stages.stage, subjects.part,
+    select subjects.subject_type, subjects.subject_id, subjects.name, subjects.role, stages.stage,
+        subjects.part,
         case when subjects.part = 'team' or weights.scope = 'room' then subjects.room_id end as room_id,
         rooms.name as room_name, weights.kpi_id, {REGISTRY}, registry.maturity_days, weights.weight,
-        targets.floor, targets.target, targets.stretch, cast(targets.landed_at as date) > $first_day as target_late
+        targets.floor, targets.target, targets.stretch,
+            cast(targets.landed_at as date) > $first_day as target_late
     from subjects
     join intermediate.int_rooms_current as rooms on rooms.room_id = subjects.room_id
     join scorecards_work.weights_averaged as weights
@@ -51,9 +55,11 @@ _ROWS = f"""
     left join staging.stg_targets as targets
         on targets.month = $month and targets.kpi_id = weights.kpi_id
         and case
-            when subjects.part = 'team' then targets.scope_type = 'room' and targets.scope_id = subjects.room_id
+            when subjects.part = 'team' then targets.scope_type = 'room'
+                and targets.scope_id = subjects.room_id
             else (targets.scope_type = 'staff' and targets.scope_id = subjects.subject_id)
-                or (targets.scope_type = 'room_role' and targets.scope_id = subjects.room_id || ':' || subjects.role)
+                or (targets.scope_type = 'room_role'
+                    and targets.scope_id = subjects.room_id || ':' || subjects.role)
                 or (targets.scope_type = 'role' and targets.scope_id = subjects.role)
         end
     qualify row_number() over (
@@ -65,7 +71,7 @@ _ROWS = f"""
 
 
 def targets(environ: Mapping[str, str]) -> int:
-    """`make targets MONTH=`: land what is new and write $DATA/targets/<month>/, a sheet per person and room."""
+    """`make targets MONTH=`: land what is new and write $DATA/targets/<month>/, a sheet for each."""
     from dagster_project import run as steps
     from dagster_project.reports.targets import write_target_sheets
 
@@ -111,7 +117,7 @@ def sheet_rows(settings: Settings, month: str, policy: Any) -> tuple[list[dict[s
         try:
             # The month is not loaded yet, so its row is laid in by hand for the one model of weights.
             con.execute(
-                "create table intermediate.int_months_loaded as "
+                "create table intermediate.int_appraisal_months as "
                 "select $month as month, $first_day::date as first_day, $last_day::date as last_day",
                 {"month": month, **days},
             )
@@ -126,7 +132,8 @@ def sheet_rows(settings: Settings, month: str, policy: Any) -> tuple[list[dict[s
             homeless = con.execute(
                 "select staff_id from staging.stg_staff where hired_on <= $last_day "
                 "and (left_on is null or left_on >= $first_day) "
-                "and (room_id is null or room_id not in (select room_id from intermediate.int_rooms_current)) order by 1",
+                "and (room_id is null "
+                "or room_id not in (select room_id from intermediate.int_rooms_current)) order by 1",
                 days,
             ).fetchall()
         finally:

@@ -21,7 +21,7 @@ from dagster_project.run import CODE, SCORE_MODELS
 from dagster_project.settings import REPOSITORY, Settings, UserError, connect, settings_from_env
 from dagster_project.warehouse.hashes import hash_files
 
-NEEDED_MODELS = ("+path:models/scorecards", "+int_appraisal_nominations_grouped")
+NEEDED_MODELS = (f"+{SCORE_MODELS}", "+int_appraisal_nominations_grouped")
 NO_TESTS = "resource_type:test"
 
 
@@ -61,7 +61,7 @@ def changed_inputs(settings: Settings, manifest: Mapping[str, Any]) -> list[str]
 
 
 def rebuilt_differently(settings: Settings, sealed: seals.Sealed, manifest: Mapping[str, Any]) -> list[str]:
-    """Rebuild the month from its raw files in a scratch folder; one line per figure that comes out differently."""
+    """Rebuild the month in a scratch folder; one line per figure that comes out differently."""
     with scratch_folder(settings, f"verify-{sealed.month}") as scratch:
         rebuilt = rebuilt_figures(settings, sealed, manifest, scratch)
     return differences(sealed.figures(), rebuilt)
@@ -70,7 +70,7 @@ def rebuilt_differently(settings: Settings, sealed: seals.Sealed, manifest: Mapp
 def rebuilt_figures(
     settings: Settings, sealed: seals.Sealed, manifest: Mapping[str, Any], scratch: Path
 ) -> Figures:
-    """The month's figures from the manifest's raw files and the sealed policy alone; later deliveries left out."""
+    """The month's figures from the manifest's raw files and the sealed policy alone."""
     from dagster_project.landing import land
     from dagster_project.landing.ledger import create_tables
     from dagster_project.warehouse.build import run_dbt
@@ -153,13 +153,22 @@ def _located(settings: Settings, manifest: Mapping[str, Any], file: Mapping[str,
 
 
 def _note_first_landings(con: duckdb.DuckDBPyConnection, manifest: Mapping[str, Any]) -> None:
-    """When each file first landed, as a ledger row of the same bytes: landing judges instants by that time."""
+    """When each file first landed, as a ledger row of the same bytes: landing judges by that time."""
     from dagster_project.landing.ledger import FileRow, insert_file
 
     for number, file in enumerate(manifest["inputs"], start=1):
         if file["verdict"] == "accepted":
             landed_at = datetime.fromisoformat(file["loaded_at"].removesuffix("Z"))
-            row = FileRow(number, file["export"], "", file["sha256"], 0, "rejected", "first landing", loaded_at=landed_at)
+            row = FileRow(
+                number,
+                file["export"],
+                "",
+                file["sha256"],
+                0,
+                "rejected",
+                "first landing",
+                loaded_at=landed_at,
+            )
             insert_file(con, row, "sealed")
 
 
@@ -186,8 +195,14 @@ def _print_identical(sealed: seals.Sealed, manifest: Mapping[str, Any]) -> None:
     accepted = sum(file["verdict"] == "accepted" for file in manifest["inputs"])
     outputs = len(manifest["outputs"]) + len(manifest["policy"])
     signed = f"signed with key {manifest['signed_with']}" if manifest["signed_with"] else "not signed"
-    print(f"identical: {sealed.month} revision {sealed.revision}, sealed by {manifest['sealed_by']} at {manifest['sealed_at']}")
-    print(f"           {outputs} files as sealed, {signed}, {len(manifest['sealed_months'])} sealed months below it")
+    print(
+        f"identical: {sealed.month} revision {sealed.revision}, "
+        f"sealed by {manifest['sealed_by']} at {manifest['sealed_at']}"
+    )
+    print(
+        f"           {outputs} files as sealed, {signed}, "
+        f"{len(manifest['sealed_months'])} sealed months below it"
+    )
     print(f"           rebuilt from {accepted} raw files with the sealed policy: every figure the same")
     code = hash_files(REPOSITORY, CODE)
     if code != manifest["code_version"]:

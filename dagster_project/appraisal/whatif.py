@@ -1,4 +1,4 @@
-"""`make whatif`: the same month under another policy, in a scratch copy of the warehouse; nothing else is touched."""
+"""`make whatif`: the same month under another policy, in a scratch copy; nothing else is touched."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from dagster_project.appraisal.asked import asked_month
 from dagster_project.settings import Settings, UserError, connect, settings_from_env
 
 # What follows from the policy and leads to the scores; the facts do not.
-CHANGED_MODELS = "source:live_commerce.policy+,+path:models/scorecards"
+CHANGED_MODELS = "source:live_commerce.policy+,+fqn:live_commerce.scorecards"
 COMPARED = (
     "personal_score",
     "team_score",
@@ -45,11 +45,13 @@ class Difference:
     @property
     def pay_change(self) -> Decimal:
         """All pay after less before, in the reporting currency."""
-        return sum((self.after[item] or Decimal(0)) - (self.before[item] or Decimal(0)) for item in MONEY) or Decimal(0)
+        return sum(
+            (self.after[item] or Decimal(0)) - (self.before[item] or Decimal(0)) for item in MONEY
+        ) or Decimal(0)
 
 
 def whatif(environ: Mapping[str, str]) -> int:
-    """`make whatif MONTH= POLICY=dir`: prints who would be scored, ranked or paid differently, and writes a page."""
+    """`make whatif MONTH= POLICY=dir`: who would be scored, ranked or paid differently."""
     from dagster_project.lock import run_lock
     from dagster_project.warehouse.policy import read_policy
 
@@ -64,7 +66,9 @@ def whatif(environ: Mapping[str, str]) -> int:
         found = differences_under(settings, month)
     from dagster_project.reports.whatif import write_whatif
 
-    page = write_whatif(found, month, settings.data / "whatif" / month, str(settings.policy), settings.reporting_currency)
+    page = write_whatif(
+        found, month, settings.data / "whatif" / month, str(settings.policy), settings.reporting_currency
+    )
     _print(found, month)
     print(f"page {page}")
     return 0
@@ -74,7 +78,7 @@ def differences_under(settings: Settings, month: str) -> list[Difference]:
     """Everybody whose card of the month differs between the policy of the warehouse and settings.policy."""
     from dagster_project.appraisal.verify import NO_TESTS, SCORE_MODELS, reuse_parse, scratch_folder
     from dagster_project.warehouse.build import run_dbt
-    from dagster_project.warehouse.policy import check_policy_covers, load_policy, read_policy
+    from dagster_project.warehouse.policy import check_policy_covers, check_targets, load_policy, read_policy
 
     policy = read_policy(settings.policy)
     with scratch_folder(settings, f"whatif-{month}") as scratch:
@@ -88,6 +92,7 @@ def differences_under(settings: Settings, month: str) -> list[Difference]:
             first = con.execute("select min(month) from core.fct_session").fetchall()[0][0]
             check_policy_covers(policy, first)
             load_policy(con, policy)
+            check_targets(con)
         finally:
             con.close()
         os.environ["REPORTING_CURRENCY"] = settings.reporting_currency
@@ -124,7 +129,9 @@ def differences_under(settings: Settings, month: str) -> list[Difference]:
 
 def _copy_warehouse(settings: Settings, inside: Settings) -> None:
     """A copy of the private warehouse; the caller holds the lock, so nobody writes it."""
-    connect(settings.warehouse_path, settings).close()  # brings a write-ahead log left by a kill into the file
+    connect(
+        settings.warehouse_path, settings
+    ).close()  # brings a write-ahead log left by a kill into the file
     inside.private.mkdir(mode=0o700)
     shutil.copyfile(settings.warehouse_path, inside.warehouse_path)
     inside.warehouse_path.chmod(0o600)
@@ -132,7 +139,8 @@ def _copy_warehouse(settings: Settings, inside: Settings) -> None:
 
 def _cards(con: duckdb.DuckDBPyConnection, month: str) -> dict[tuple[str, str], dict[str, Any]]:
     cursor = con.execute(
-        f"select subject_type, subject_id, role, {', '.join(COMPARED)} from scorecards.scorecards where month = ?",
+        f"select subject_type, subject_id, role, {', '.join(COMPARED)} from scorecards.scorecards where "
+        f"month = ?",
         [month],
     )
     names = [column[0] for column in cursor.description or []]
@@ -146,8 +154,26 @@ def _print(found: Sequence[Difference], month: str) -> None:
     if not found:
         print(f"no differences: {month} comes out the same under that policy")
         return
-    columns = ("subject", "role", "name", "total", "grade", "rank", "performance pay", "bonus", "awards", "pay change")
-    shown = ("total_score", "grade", "rank_in_role", "performance_pay", "overachievement_bonus", "awards_amount")
+    columns = (
+        "subject",
+        "role",
+        "name",
+        "total",
+        "grade",
+        "rank",
+        "performance pay",
+        "bonus",
+        "awards",
+        "pay change",
+    )
+    shown = (
+        "total_score",
+        "grade",
+        "rank_in_role",
+        "performance_pay",
+        "overachievement_bonus",
+        "awards_amount",
+    )
     rows = [
         [one.subject_id if one.subject_type == "staff" else f"room {one.subject_id}", one.role, one.name]
         + [_step(one.before[item], one.after[item]) for item in shown]

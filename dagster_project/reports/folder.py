@@ -1,4 +1,4 @@
-"""A folder of private files that appears whole: written beside its place, then renamed into it."""
+"""A folder of files that appears whole: written beside its place, then renamed into it."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from pathlib import Path
 from dagster_project.settings import UserError
 
 
-def replace_folder(out: Path, files: Mapping[str, bytes]) -> None:
-    """Write the files (0600, in folders 0700) and put the folder in place of what was there.
+def replace_folder(out: Path, files: Mapping[str, bytes], private: bool = True) -> None:
+    """Write the files and put the folder in place of what was there: 0600 in folders 0700, else 0644 in 0755.
 
     A folder without the owner's right to write is sealed; it is left alone and UserError says so.
     """
@@ -20,13 +20,13 @@ def replace_folder(out: Path, files: Mapping[str, bytes]) -> None:
         raise UserError(
             f"{out} is sealed: reopen the month before writing its scorecards again (make reopen)"
         )
-    _make_folder(out.parent)
+    _make_folder(out.parent, private)
     beside, replaced = out.parent / f".{out.name}.writing", out.parent / f".{out.name}.replaced"
     for left_over in (beside, replaced):
         shutil.rmtree(left_over, ignore_errors=True)
     try:
         for path, content in files.items():
-            _write(beside / path, content)
+            _write(beside / path, content, private)
         _sync(beside)
         if out.exists():
             out.rename(replaced)
@@ -47,22 +47,25 @@ def digests(files: Mapping[str, bytes]) -> dict[str, str]:
     return {path: hashlib.sha256(content).hexdigest() for path, content in sorted(files.items())}
 
 
-def _write(path: Path, content: bytes) -> None:
-    _make_folder(path.parent)
+def _write(path: Path, content: bytes, private: bool) -> None:
+    _make_folder(path.parent, private)
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(handle, "wb") as file:
-        os.fchmod(file.fileno(), 0o600)
+        os.fchmod(file.fileno(), 0o600 if private else 0o644)
         file.write(content)
         file.flush()
-        os.fsync(file.fileno())
+        # What is not private can be built again from the snapshot in seconds, so no disk waits for it.
+        if private:
+            os.fsync(file.fileno())
 
 
-def _make_folder(path: Path) -> None:
+def _make_folder(path: Path, private: bool) -> None:
     if path.is_dir():
         return
-    _make_folder(path.parent)
-    path.mkdir(mode=0o700)
-    path.chmod(0o700)
+    _make_folder(path.parent, private)
+    mode = 0o700 if private else 0o755
+    path.mkdir(mode=mode)
+    path.chmod(mode)
 
 
 def _sync(folder: Path) -> None:

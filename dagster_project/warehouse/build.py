@@ -36,19 +36,19 @@ def run_dbt(
     select: str | Sequence[str] | None = None,
     exclude: str | Sequence[str] | None = None,
     full_refresh: bool = False,
-    on_node: Callable[[str, str], None] | None = None,
+    progress: Callable[[str, int], None] | None = None,
 ) -> list[NodeResult]:
     """`dbt build` of the selected models with their data tests; the manifest is parsed once per process.
 
     Returns every node's result, failed tests included; raises UserError where the project cannot be parsed
-    or a model cannot be built. `on_node(name, status)` is called as each node ends. No handle on the
-    warehouse may be open in this process, and none is left open.
+    or a model cannot be built. `progress(name, number of nodes)` is called as each node begins. No handle
+    on the warehouse may be open in this process, and none is left open.
     """
     from dbt.cli.main import dbtRunner
 
     def notice(event: Any) -> None:
-        if on_node is not None and event.info.name == "NodeFinished":
-            on_node(event.data.node_info.node_name, event.data.node_info.node_status)
+        if progress is not None and event.info.name == "LogStartLine":
+            progress(event.data.node_info.node_name, event.data.total)
 
     arguments = ["build", *_options(settings), "--exclude-resource-type", "unit_test", "--no-write-json"]
     for flag, chosen in (("--select", select), ("--exclude", exclude)):

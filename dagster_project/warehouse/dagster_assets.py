@@ -1,9 +1,8 @@
 """The job's steps as Dagster assets: exports → models → scores → snapshot → scorecards, with their checks.
 
 Every asset calls the step function of `dagster_project.run` that `make` calls; nothing is computed here.
+Dagster reads the annotations, so they may not be strings: no `from __future__ import annotations`.
 """
-
-from __future__ import annotations
 
 import json
 import os
@@ -19,7 +18,7 @@ from dagster_dbt.asset_utils import get_asset_check_key_for_test
 from dagster_project import run as steps
 from dagster_project.audit.suites import CheckResult, check_results_of_dbt, read_suite
 from dagster_project.landing.contracts import CONTRACTS
-from dagster_project.settings import Settings, settings_from_env
+from dagster_project.settings import Settings, UserError, settings_from_env
 from dagster_project.warehouse.build import NodeResult, parse_project, target_folder
 from dagster_project.warehouse.publish import APPRAISAL_SCHEMAS, MARTS_SCHEMAS
 
@@ -75,8 +74,14 @@ def landed_exports(context: dg.AssetExecutionContext) -> Iterator[dg.Materialize
     run = context.resources.run
     with _failures_noted(run):
         steps.land_exports(run)
+        with steps.warehouse(run.settings) as con:
+            rows = dict(
+                con.execute(
+                    "select export, sum(rows_accepted)::bigint from raw.files group by export"
+                ).fetchall()
+            )
     for table in (*CONTRACTS, *LEDGER_TABLES):
-        yield dg.MaterializeResult(asset_key=["raw", table], metadata={"files": dict(run.files)})
+        yield dg.MaterializeResult(asset_key=["raw", table], metadata={"rows": rows.get(table, 0)})
 
 
 @dg.multi_asset(
@@ -140,7 +145,7 @@ def model_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         run = context.resources.run
         with _failures_noted(run):
             if steps.is_up_to_date(run):
-                context.log.info("nothing to do: no new rows since the last published snapshot")
+                yield from _unchanged(context)
                 return
             results = steps.build_marts(run, _models_chosen(context))
             yield from _dbt_events(context, results, manifest_path)
@@ -157,6 +162,9 @@ def model_assets(settings: Settings) -> list[dg.AssetsDefinition]:
     def scores(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
         run = context.resources.run
         with _failures_noted(run):
+            if steps.is_up_to_date(run):
+                yield from _unchanged(context)
+                return
             steps.test_nominations(run)
             results = steps.build_scores(run)
             yield from _dbt_events(context, results, manifest_path)
@@ -202,6 +210,12 @@ def _models_chosen(context: dg.AssetExecutionContext) -> list[str] | None:
     return sorted(key.path[-1] for key in context.selected_asset_keys)
 
 
+def _unchanged(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult]:
+    """The models as they stand: nothing they are made of has changed since the last publish."""
+    for key in context.selected_asset_keys:
+        yield dg.MaterializeResult(asset_key=key, metadata={"unchanged": True})
+
+
 def _dbt_events(
     context: dg.AssetExecutionContext, results: list[NodeResult], manifest_path: Path
 ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
@@ -236,8 +250,12 @@ def _check_event(
 
 @contextmanager
 def _failures_noted(run: steps.Run) -> Iterator[None]:
+    """Bring a failure into the run's summary; a user's mistake or a failed audit is not tried again."""
     try:
         yield
+    except UserError as error:
+        steps.note_failure(run, error)
+        raise dg.Failure(str(error), allow_retries=False) from error
     except Exception as error:
         steps.note_failure(run, error)
         raise

@@ -1,18 +1,17 @@
 """The sensor: a night is due when a file with new content lies in EXPORTS, whatever its name."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from pathlib import Path
 
 import dagster as dg
+from dagster._core.definitions.target import ExecutableDefinition
 
 from dagster_project.landing.discovery import deliveries
 from dagster_project.settings import Settings
 
 
-def new_exports_sensor(settings: Settings, job: dg.UnresolvedAssetJobDefinition) -> dg.SensorDefinition:
+def new_exports_sensor(settings: Settings, job: ExecutableDefinition) -> dg.SensorDefinition:
     """Ask for one run of the job per set of file contents; a renamed or copied file is nothing new."""
 
     @dg.sensor(

@@ -1,6 +1,6 @@
 {#- A table as the last run left it, read without a ref because it is rebuilt later in this one. Only where is_incremental(). -#}
 {% macro built_before(schema, table) -%}
-  {{ adapter.quote(target.database) }}.{{ schema }}.{{ table }}
+  {{ schema }}.{{ table }}
 {%- endmacro %}
 
 {#- Whether an earlier run left attributed lines behind. -#}

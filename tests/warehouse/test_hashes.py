@@ -10,7 +10,8 @@ from dagster_project.warehouse.hashes import Fingerprint, columns_of, content_ha
 ROWS = """
     create table things as
     select i as number, 'name ' || i as name, (i / 100)::decimal(18, 2) as money, i % 3 = 0 as is_third,
-        date '2026-10-01' + (i % 30)::integer as day, timestamp '2026-10-01' + to_milliseconds(i * 37) as seen_at,
+        date '2026-10-01' + (i % 30)::integer as day,
+        timestamp '2026-10-01' + to_milliseconds(i * 37) as seen_at,
         case when i % 7 <> 0 then i % 5 end as sometimes
     from range(5000) as numbers (i)
 """
@@ -40,8 +41,8 @@ def test_row_order_and_threads_do_not_change_the_hash(con):
 
 def test_column_order_and_number_width_do_not_change_the_hash(con):
     con.execute(
-        "create table other as select sometimes::hugeint as sometimes, seen_at, day, is_third, money::decimal(38, 2) "
-        "as money, name, number::integer as number from things"
+        "create table other as select sometimes::hugeint as sometimes, seen_at, day, is_third, "
+        "money::decimal(38, 2) as money, name, number::integer as number from things"
     )
     assert hash_of(con, "other") == hash_of(con, "things")
 

@@ -23,7 +23,8 @@ def settings(tmp_path):
     made = settings_from_env({"DATA": str(tmp_path / "data"), "VIEWER_KEY_SECRET": "test"})
     con = connect(made.warehouse_path, made)
     con.execute("""
-        create schema raw; create schema core; create schema kpis; create schema audit; create schema scorecards;
+        create schema raw; create schema core; create schema kpis; create schema audit;
+        create schema scorecards;
         create table raw.viewers as select 1 as viewer_no, 'alice@example' as viewer_id, 'k' as viewer_key;
         create table core.fct_session as
             select 's1' as session_id, date '2026-10-30' as business_date, 12.50::decimal(38, 2) as gmv

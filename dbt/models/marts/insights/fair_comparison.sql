@@ -1,6 +1,7 @@
 -- One row per host × room × month × measure: what the viewers who came while they were on duty did, beside what viewers of the same
 -- traffic source, new or returning, in the same four local hours did in that room and month (indirect standardisation).
 -- The interval lets sessions vary as wholes. Where nobody else presents, expected is their own figure and the ratio says nothing.
+{{ config(materialized='incremental', incremental_strategy='append', pre_hook="{{ forget_affected_months() }}") }}
 with people as (
     select
         people.session_id,
@@ -23,7 +24,7 @@ with people as (
         ('click_viewers', cast(people.clicks > 0 as integer)),
         ('buyers', cast(people.orders_paid > 0 as integer))
     ) as measures (measure, amount)
-    where people.is_new is not null
+    where people.is_new is not null and {{ is_in_affected_month('people.business_date') }}
 ),
 
 expectations as (

@@ -1,50 +1,7 @@
 -- One row per room × month × KPI × dimension: how much of the KPI's change against the month before is mix and how much is rate.
 -- change = mix_effect + rate_effect, exactly; over the sessions' viewers (orders of people who never watched are not in it).
--- The formula of a KPI is the registry's: here are the measures that a person has.
-with people as (
-    select
-        people.room_id,
-        strftime(people.business_date, '%Y-%m') as month,
-        parts.dimension,
-        parts.part,
-        count(*) as viewers,
-        count_if(people.is_new) as new_viewers,
-        {% for measure in ['views', 'watch_seconds', 'chats', 'likes', 'follows', 'unfollows', 'shares', 'gifts', 'exposures', 'clicks',
-                           'carts', 'orders_paid', 'units_sold', 'gmv', 'stall_ms', 'play_ms'] -%}
-            sum(people.{{ measure }}) as {{ measure }},
-        {% endfor -%}
-        sum(people.stall_ms + people.play_ms) as playback_ms,
-        count_if(people.chats > 0) as commenters,
-        count_if(people.chats + people.likes + people.follows + people.shares + people.gifts > 0) as engaged_viewers,
-        count_if(people.exposures > 0) as exposed_viewers,
-        count_if(people.clicks > 0) as click_viewers,
-        count_if(people.carts > 0) as cart_viewers,
-        count_if(people.orders_paid > 0) as buyers
-    from {{ ref('fct_person') }} as people
-    cross join lateral (
-        values
-        ('new_or_returning', case when people.is_new then 'new' else 'returning' end),
-        ('traffic_source', coalesce(people.traffic_source, 'unknown'))
-    ) as parts (dimension, part)
-    where people.is_new is not null
-    group by all
-),
-
-measures as (
-    unpivot (
-        select
-            room_id,
-            month,
-            dimension,
-            part,
-            cast(columns(* exclude (room_id, month, dimension, part)) as decimal(38, 6))
-        from people
-    )
-    on columns(* exclude (room_id, month, dimension, part))
-    into name measure value amount
-),
-
-values_by_part as (
+-- The formula of a KPI is the registry's; mix_parts holds the measures that a person has.
+with values_by_part as (
     select
         numerators.room_id,
         numerators.month,
@@ -57,8 +14,8 @@ values_by_part as (
         numerators.amount * registry.factor as numerator,
         denominators.amount as denominator
     from {{ ref('kpi_registry') }} as registry
-    inner join measures as numerators on registry.numerator = numerators.measure
-    inner join measures as denominators
+    inner join {{ ref('mix_parts') }} as numerators on registry.numerator = numerators.measure
+    inner join {{ ref('mix_parts') }} as denominators
         on
             registry.denominator = denominators.measure
             and numerators.room_id = denominators.room_id and numerators.month = denominators.month

@@ -1,6 +1,7 @@
 -- One row per room × month × picture tier: mean watch time as it is, and as it would be with the room's mix of traffic source and new or
 -- returning viewers (direct standardisation over streams that both tiers have), against the tier below 720p, with a 95 % interval.
 -- A better picture goes with a better network, which this does not take out.
+{{ config(materialized='incremental', incremental_strategy='append', pre_hook="{{ forget_affected_months() }}") }}
 with people as (
     select
         people.room_id,
@@ -12,7 +13,10 @@ with people as (
     from {{ ref('fct_person') }} as people
     inner join {{ ref('int_visits_rated') }} as rated
         on people.session_id = rated.session_id and people.viewer_key = rated.viewer_key
-    where people.is_new is not null and rated.picture_tier <> 'unknown'
+    where
+        people.is_new is not null
+        and rated.picture_tier <> 'unknown'
+        and {{ is_in_affected_month('people.business_date') }}
 ),
 
 streams as (

@@ -1,5 +1,6 @@
 -- One row per session × minute × metric that stands out of its own session's phase: robust z = 0.6745 (x - median) / MAD, at least
 -- 3.5 away from 0, and four times the scatter of mere counting. Phases under 10 whole minutes say nothing.
+{{ config(materialized='incremental', incremental_strategy='append', pre_hook="{{ forget_affected_dates() }}") }}
 with minutes as (
     select
         scene.session_id,
@@ -22,7 +23,7 @@ with minutes as (
         ('clicks', scene.clicks),
         ('orders', scene.orders_paid)
     ) as metrics (metric, value)
-    where scene.minute_at + interval 1 minute <= sessions.ended_at
+    where scene.minute_at + interval 1 minute <= sessions.ended_at and {{ is_affected('scene.business_date') }}
 ),
 
 medians as (

@@ -83,13 +83,12 @@ summed as (
 session_means as (
     select
         room_id,
-        strftime(business_date, '%Y-%m') as month,
+        month,
         session_id,
-        count(*) as viewers,
-        sum(watch_seconds) as watch_seconds
-    from {{ ref('fct_person') }}
-    where is_new is not null
-    group by all
+        viewers,
+        watch_seconds
+    from {{ ref('fct_session') }}
+    where viewers > 0
 ),
 
 averages as (

@@ -1,0 +1,194 @@
+"""The audience's mood by minute, by product and by session, and the words that mark a highlight."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+import duckdb
+
+from dagster_project.insights.sentiment import DISPLEASED, PLEASED, Mood, trained_mood
+from dagster_project.insights.tables import Table, affected_dates, create, fixed
+from dagster_project.settings import Settings
+
+MIN_MESSAGES = 10
+SHOWN_LETTERS = 60
+TERMS = 5
+BATCH = 50_000  # distinct texts held and scored at a time
+
+TABLE = Table(
+    "chat_sentiment",
+    "One row per session × minute (level minute), session × explained product (level product), and session (level session) with "
+    "a chat message: how many take a side, and which.",
+    [
+        ("level", "varchar", "minute, product or session."),
+        ("session_id", "varchar", "Live session (场次)."),
+        ("room_id", "varchar", "Live room (直播间)."),
+        ("business_date", "date", "Local date of the session's start."),
+        ("minute", "bigint", "Whole minutes since the start; null on the other levels."),
+        ("product_id", "varchar", "Product explained when it was said; null on the level session, or where none is."),
+        ("messages", "bigint", "Chat messages with text (n)."),
+        ("pleased", "bigint", "Messages scored 0.65 or more."),
+        ("displeased", "bigint", "Messages scored 0.35 or less; the rest takes no side."),
+        ("positive_share", "decimal(24,6)", "pleased / (pleased + displeased); null under 10 messages or without a side."),
+        ("mean_score", "decimal(24,6)", "Mean score, 0 displeased to 1 pleased; null under 10 messages."),
+        ("most_pleased", "varchar", "The most pleased message; ids and long numbers masked, 60 characters at most."),
+        ("most_displeased", "varchar", "The most displeased message, likewise."),
+        ("reason", "varchar", "Why a share is null."),
+    ],
+)
+
+
+def write(con: duckdb.DuckDBPyConnection, settings: Settings) -> None:
+    """The mood of the dates rebuilt tonight into insights.chat_sentiment, and top terms into scene_highlights."""
+    if create(con, TABLE):
+        dates = [
+            day
+            for (day,) in con.execute("select distinct business_date from core.fct_session order by 1").fetchall()
+        ]
+    else:
+        dates = affected_dates(con)
+    if dates:
+        _score_texts(con, dates, trained_mood(settings.private / "models"))
+        _summarise(con, dates)
+    _write_terms(con)
+
+
+def masked(text: str) -> str:
+    """A message fit to be shown: on one line, names after @ and long numbers masked, shortened."""
+    text = re.sub(r"@\S+", "@…", re.sub(r"\s+", " ", text).strip())
+    text = re.sub(r"[0-9A-Za-z_]*[0-9]{5,}[0-9A-Za-z_]*", "…", text)
+    return text if len(text) <= SHOWN_LETTERS else text[: SHOWN_LETTERS - 1] + "…"
+
+
+def _score_texts(con: duckdb.DuckDBPyConnection, dates: Sequence[object], mood: Mood) -> None:
+    """A score for every distinct text of these dates, in the temporary table text_scores."""
+    con.execute(
+        "create or replace temporary table chat_lines as "
+        "select events.session_id, sessions.room_id, sessions.business_date, events.text, "
+        "(epoch_ms(greatest(sessions.started_at, least(events.event_at, sessions.ended_at - interval 1 millisecond))) "
+        "- epoch_ms(sessions.started_at)) // 60000 as minute "
+        "from staging.stg_viewer_events as events "
+        "inner join core.fct_session as sessions on events.session_id = sessions.session_id "
+        "where events.event_type = 'chat' and length(trim(events.text)) > 0 "
+        "and list_contains(?::date[], sessions.business_date)",
+        [list(dates)],
+    )
+    con.execute("create or replace temporary table text_scores (text varchar, score decimal(9, 6), shown varchar)")
+    con.execute(
+        "create or replace temporary table distinct_texts as "
+        "select text, row_number() over () as place from (select distinct text from chat_lines)"
+    )
+    import pyarrow as pa
+
+    first = 1
+    while rows := con.execute(
+        "select text from distinct_texts where place between ? and ?", [first, first + BATCH - 1]
+    ).fetchall():
+        first += BATCH
+        batch = [text for (text,) in rows]
+        scored = pa.table(
+            {
+                "text": batch,
+                "score": [fixed(float(score)) for score in mood.score_chat(batch)],
+                "shown": [masked(text) for text in batch],
+            }
+        )
+        con.register("scored_texts", scored)
+        con.execute("insert into text_scores select text, score::decimal(9, 6), shown from scored_texts")
+        con.unregister("scored_texts")
+
+
+def _summarise(con: duckdb.DuckDBPyConnection, dates: Sequence[object]) -> None:
+    con.execute(f"delete from {TABLE.path} where list_contains(?::date[], business_date)", [list(dates)])
+    said = (
+        "select lines.*, scores.score, scores.shown, scene.product_id from chat_lines as lines "
+        "inner join text_scores as scores on lines.text = scores.text "
+        "left join core.fct_scene as scene on lines.session_id = scene.session_id and lines.minute = scene.minute"
+    )
+    for level, minute, product in (
+        ("minute", "minute", "product_id"),
+        ("product", "null", "product_id"),
+        ("session", "null", "null"),
+    ):
+        where = "where product_id is not null" if level == "product" else ""
+        con.execute(
+            f"insert into {TABLE.path} "
+            f"with said as ({said}), counted as ("
+            f"select session_id, room_id, business_date, {minute}::bigint as minute, {product}::varchar as product_id, "
+            f"count(*) as messages, count(*) filter (where score >= {PLEASED}) as pleased, "
+            f"count(*) filter (where score <= {DISPLEASED}) as displeased, sum(score) as scores, "
+            f"arg_max(shown, (score, shown)) filter (where score >= {PLEASED}) as most_pleased, "
+            f"arg_min(shown, (score, shown)) filter (where score <= {DISPLEASED}) as most_displeased "
+            f"from said {where} group by all) "
+            f"select '{level}', session_id, room_id, business_date, minute, product_id, messages, pleased, displeased, "
+            f"case when messages >= {MIN_MESSAGES} then round(pleased::double / nullif(pleased + displeased, 0), 6) end, "
+            f"case when messages >= {MIN_MESSAGES} then round(scores::double / messages, 6) end, "
+            "most_pleased, most_displeased, "
+            f"case when messages < {MIN_MESSAGES} then 'fewer than {MIN_MESSAGES} messages' "
+            "when pleased + displeased = 0 then 'no message takes a side' end from counted"
+        )
+
+
+def _write_terms(con: duckdb.DuckDBPyConnection) -> None:
+    """The words said in a highlight's minute more often than elsewhere in its session; cut by jieba."""
+    # Highlights of other dates kept theirs.
+    con.execute(
+        "create or replace temporary table new_highlights as "
+        "select distinct session_id, minute from insights.scene_highlights "
+        "where business_date in (select business_date from intermediate.int_dates_affected)"
+    )
+    highlights = con.execute("from new_highlights order by 1, 2").fetchall()
+    if not highlights:
+        return
+    con.execute(
+        "create or replace temporary table highlight_lines as "
+        "select events.session_id, (epoch_ms(greatest(sessions.started_at, least(events.event_at, "
+        "sessions.ended_at - interval 1 millisecond))) - epoch_ms(sessions.started_at)) // 60000 as minute, events.text "
+        "from staging.stg_viewer_events as events "
+        "inner join core.fct_session as sessions on events.session_id = sessions.session_id "
+        "where events.event_type = 'chat' and events.text is not null "
+        "and events.session_id in (select session_id from new_highlights)"
+    )
+    cut: dict[str, tuple[str, ...]] = {}
+    terms: list[tuple[str, str, int]] = []
+    for (session,) in con.execute("select distinct session_id from new_highlights order by 1").fetchall():
+        lines = con.execute("select minute, text from highlight_lines where session_id = ?", [session]).fetchall()
+        minutes = {minute for owner, minute in highlights if owner == session}
+        whole: Counter[str] = Counter()
+        by_minute: dict[int, Counter[str]] = {minute: Counter() for minute in minutes}
+        for minute, text in lines:
+            if text not in cut:
+                cut[text] = words(text)
+            whole.update(cut[text])
+            if minute in by_minute:
+                by_minute[minute].update(cut[text])
+        terms += [(" ".join(top_terms(counts, whole)), session, minute) for minute, counts in by_minute.items()]
+    con.execute("create or replace temporary table highlight_terms (terms varchar, session_id varchar, minute bigint)")
+    con.executemany("insert into highlight_terms values (?, ?, ?)", terms)
+    con.execute(
+        "update insights.scene_highlights as highlights set top_terms = nullif(found.terms, '') "
+        "from highlight_terms as found "
+        "where highlights.session_id = found.session_id and highlights.minute = found.minute"
+    )
+
+
+def words(text: str) -> tuple[str, ...]:
+    """Words of two letters or more in a message, each once."""
+    import jieba
+
+    jieba.setLogLevel("ERROR")
+    jieba.initialize()
+    return tuple(sorted({word for word in jieba.lcut(masked(text)) if len(word) >= 2 and re.search(r"\w", word)}))
+
+
+def top_terms(here: Counter[str], whole: Counter[str]) -> Iterable[str]:
+    """Up to five words said twice or more here, those first whose share here is furthest above the session's."""
+    said, all_said = sum(here.values()), sum(whole.values())
+    lifts = {
+        word: count * math.log(count / said * all_said / whole[word]) for word, count in here.items() if count >= 2
+    }
+    best = sorted((word for word in lifts if lifts[word] > 0), key=lambda word: (-round(lifts[word], 9), word))
+    return best[:TERMS]

@@ -1,0 +1,73 @@
+"""What `make scorecards` and `make nightly` do: the graph that Dagster's daemon runs, run in this process."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+
+from dagster_project import run as steps
+from dagster_project.run import EXIT_STATUS, Run
+from dagster_project.settings import settings_from_env
+from dagster_project.warehouse.publish import current_snapshot
+
+
+def scorecards(environ: Mapping[str, str]) -> int:
+    """`make scorecards`: the night, then the scorecards of the month. Returns the exit status."""
+    return _run(environ, with_scorecards=True)
+
+
+def nightly(environ: Mapping[str, str]) -> int:
+    """`make nightly`: land what is new, rebuild, audit, publish. Returns the exit status."""
+    return _run(environ, with_scorecards=False)
+
+
+def _run(environ: Mapping[str, str], with_scorecards: bool) -> int:
+    run = steps.new_run(settings_from_env(environ))
+    try:
+        steps.check_policy(run)
+        with steps.locked(run):
+            steps.land_exports(run)
+            if steps.is_up_to_date(run):
+                _nothing_to_do(run, with_scorecards)
+            else:
+                _run_graph(run, with_scorecards)
+    except Exception as error:
+        steps.note_failure(run, error)
+    else:
+        if run.status == "ok" and steps.rejected_files(run):
+            run.status = "published_with_rejects"
+    steps.write_summary(run)
+    steps.print_summary(run)
+    return EXIT_STATUS[run.status]
+
+
+def _nothing_to_do(run: Run, with_scorecards: bool) -> None:
+    """A night without new rows starts neither Dagster nor dbt nor Great Expectations."""
+    run.message = "nothing to do: no new rows since the last published snapshot"
+    run.snapshot = current_snapshot(run.settings.published).name
+    steps.forget_changes(run)
+    if with_scorecards:
+        steps.write_scorecards(run)
+
+
+def _run_graph(run: Run, with_scorecards: bool) -> None:
+    """Execute Dagster's job here; a failed step has noted in the run what went wrong."""
+    import dagster as dg
+
+    from dagster_project.definitions import wiring
+
+    # Our own steps say how far they are; Dagster's event log goes to the page, not to the terminal.
+    logging.getLogger("dagster").propagate = False
+    job = wiring(run.settings).resolve_job_def("month_end" if with_scorecards else "nightly")
+    # An instance of its own: in the daemon's a killed run would count as running, and hold up the nights
+    # behind it; and two databases written event by event cost seconds.
+    with dg.DagsterInstance.ephemeral() as instance:
+        outcome = job.execute_in_process(
+            instance=instance,
+            resources={"run": run},
+            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+            raise_on_error=False,
+        )
+    if not outcome.success and run.status == "ok":
+        failed = next((event for event in outcome.all_events if event.is_failure), None)
+        raise RuntimeError(f"Dagster stopped: {failed.message if failed else 'no event says why'}")

@@ -1,0 +1,48 @@
+"""Write the review site of a month: $DATA/site/<month>/, static, whole, from a published snapshot."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+from dagster_project.reports.folder import replace_folder
+from dagster_project.reports.policy_in_force import policy_in_force
+from dagster_project.site.marts import read_site_month
+from dagster_project.site.pages import site_pages
+
+
+def build_site(
+    marts_db: Path,
+    month: str,
+    out: Path,
+    *,
+    scorecards_href: str | None,
+    policy_dir: Path,
+    currency: str = "CNY",
+) -> None:
+    """Write the folder `out` whole, in place of an earlier one; the same snapshot gives the same bytes.
+
+    scorecards_href: the month's scorecard folder as the pages should link to it (relative to `out`), None for
+    no links. currency: the reporting one. Raises UserError for a month without a session.
+    """
+    policy = policy_in_force(policy_dir, month)
+    content = read_site_month(marts_db, month, currency)
+    pages = site_pages(content, policy, weighed_roles(policy_dir, month), scorecards_href)
+    replace_folder(
+        out, {path: page.encode("utf-8", "replace") for path, page in pages.items()}, private=False
+    )
+
+
+def weighed_roles(policy_dir: Path, month: str) -> dict[str, list[str]]:
+    """KPI → the roles that it carries weight for in the month, at any stage."""
+    with (policy_dir / "weights.csv").open(encoding="utf-8-sig", newline="") as lines:
+        rows = [row for row in csv.DictReader(lines) if row["valid_from"] <= f"{month}-01"]
+    latest: dict[tuple[str, str], str] = {}
+    for row in rows:
+        group = row["role"], row["stage"]
+        latest[group] = max(latest.get(group, ""), row["valid_from"])
+    found: dict[str, set[str]] = {}
+    for row in rows:
+        if row["valid_from"] == latest[row["role"], row["stage"]] and float(row["weight"]) > 0:
+            found.setdefault(row["kpi_id"], set()).add(row["role"])
+    return {kpi_id: sorted(roles) for kpi_id, roles in sorted(found.items())}
