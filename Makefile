@@ -1,13 +1,11 @@
 # The commands of the warehouse. Each target makes its own environment first (once), then is one line.
-# Variables: EXPORTS DATA POLICY MONTH DATE, and those a target names in `make help`.
+# Variables: EXPORTS DATA POLICY MONTH DATE, and those that `make help` names.
 PYTHON ?= python3
 RUN = .venv/bin/python -m dagster_project.cli
 
-# A variable reaches a command through its environment and is never pasted into shell text; `value` keeps
-# make itself from expanding what is inside.
-VARIABLES := EXPORTS DATA POLICY MONTH DATE FROM TO STAFF KPI BY REASON FILE OUT SQL SEED EVENTS ROOMS START END SIZE \
-	VIEWER_KEY_SECRET DUCKDB_MEMORY_LIMIT FORMAT SIGNING_KEY_FILE
-$(foreach v,$(VARIABLES),$(if $(filter-out undefined,$(origin $v)),$(eval override $v := $$(value $v))$(eval export $v)))
+# What is given on the command line reaches a command through its environment and is never pasted into shell
+# text; `value` keeps make itself from expanding what is inside.
+$(foreach v,$(.VARIABLES),$(if $(findstring command line,$(origin $v)),$(eval override $v := $$(value $v))$(eval export $v)))
 
 COMMANDS := scorecards test nightly ui targets close verify reopen explain whatif inspect adapters watch site export \
 	query docs sample bench lint prove help

@@ -33,10 +33,7 @@ def _run(environ: Mapping[str, str], with_scorecards: bool) -> int:
                 _run_graph(run, with_scorecards)
     except Exception as error:
         steps.note_failure(run, error)
-    else:
-        if run.status == "ok" and steps.rejected_files(run):
-            run.status = "published_with_rejects"
-    steps.write_summary(run)
+    steps.conclude(run)
     steps.print_summary(run)
     return EXIT_STATUS[run.status]
 

@@ -116,9 +116,7 @@ def build_marts(run: Run, models: Sequence[str] | None = None) -> list[NodeResul
             full_refresh = _made_with(con) != made_with
             if full_refresh:
                 _note_made_with(con, None)
-        results = run_dbt(
-            run.settings, select=models, exclude=SCORE_MODELS, full_refresh=full_refresh, progress=progress
-        )
+        results = run_dbt(run.settings, select=models, exclude=SCORE_MODELS, full_refresh=full_refresh, progress=progress)
         with warehouse(run.settings) as con:
             if models is None:
                 _note_made_with(con, made_with)
@@ -264,13 +262,25 @@ def locked(run: Run) -> Iterator[None]:
 
 def note_failure(run: Run, error: BaseException) -> None:
     """Bring the error that ended a run into its status and message."""
+    statuses: dict[type[BaseException], str] = {Locked: "locked", AuditFailed: "audit_failed"}
+    run.status = statuses.get(type(error), "failed")
+    telling = next(iter(str(error).splitlines()), "")
     if isinstance(error, UserError):
-        statuses = {Locked: "locked", AuditFailed: "audit_failed"}
-        run.status, run.message = statuses.get(type(error), "failed"), str(error)
+        run.message = str(error)
+    elif isinstance(error, OSError | duckdb.IOException):
+        run.message = f"{telling}: check the room on the disk and the rights of {run.settings.data}"
     else:
-        where = _keep_traceback(run, error)
-        telling = next(iter(str(error).splitlines()), "")
-        run.status, run.message = "failed", f"{type(error).__name__}: {telling} (whole in {where})"
+        run.message = f"{type(error).__name__}: {telling} (whole in {_keep_traceback(run, error)})"
+
+
+def conclude(run: Run) -> None:
+    """The end of every run, however it went: its status where nothing failed, and its summary."""
+    if run.status == "ok" and rejected_files(run):
+        run.status = "published_with_rejects"
+    try:
+        _write_summary(run)
+    except OSError as error:
+        _say(f"the summary of the run could not be written: {error}")
 
 
 def new_run(settings: Settings) -> Run:
@@ -327,7 +337,8 @@ def _note_made_with(con: duckdb.DuckDBPyConnection, made_with: dict[str, str] | 
 def scorecard_month(marts: Path, settings: Settings) -> tuple[str, bool]:
     """The month to report and whether it is provisional (not over in the data yet).
 
-    Raises UserError where the data hold nothing of the month asked for, or no whole month at all.
+    Without MONTH the last whole month, or where none is whole yet, the last one as provisional.
+    Raises UserError where the data hold nothing of the month asked for.
     """
     con = connect(marts, settings, read_only=True)
     try:
@@ -345,10 +356,7 @@ def scorecard_month(marts: Path, settings: Settings) -> tuple[str, bool]:
     if last < _last_day(month):
         month = f"{last.year - (last.month == 1)}-{(last.month - 2) % 12 + 1:02d}"
     if month < f"{first:%Y-%m}":
-        raise UserError(
-            f"there is no whole month in the data yet ({first} to {last}): "
-            f"give MONTH={last:%Y-%m} for a provisional scorecard"
-        )
+        return f"{last:%Y-%m}", True
     return month, False
 
 
@@ -462,10 +470,13 @@ def summary(run: Run) -> dict[str, Any]:
     }
 
 
-def write_summary(run: Run) -> None:
-    folder = run.settings.runs / run.run_id
-    folder.mkdir(parents=True, exist_ok=True)
+def _write_summary(run: Run) -> None:
+    run.settings.data.mkdir(parents=True, exist_ok=True)
     run.settings.data.chmod(0o755)
+    # Like the error text in it, it is for those who run the warehouse.
+    run.settings.runs.mkdir(mode=0o700, exist_ok=True)
+    folder = run.settings.runs / run.run_id
+    folder.mkdir(exist_ok=True)
     text = json.dumps(summary(run), indent=1, ensure_ascii=False) + "\n"
     (folder / "summary.json").write_text(text, encoding="utf-8")
 

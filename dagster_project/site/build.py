@@ -28,9 +28,7 @@ def build_site(
     policy = policy_in_force(policy_dir, month)
     content = read_site_month(marts_db, month, currency)
     pages = site_pages(content, policy, weighed_roles(policy_dir, month), scorecards_href)
-    replace_folder(
-        out, {path: page.encode("utf-8", "replace") for path, page in pages.items()}, private=False
-    )
+    replace_folder(out, {path: page.encode("utf-8", "replace") for path, page in pages.items()}, private=False)
 
 
 def weighed_roles(policy_dir: Path, month: str) -> dict[str, list[str]]:

@@ -319,16 +319,12 @@ def read_site_month(marts_db: Path, month: str, currency: str) -> SiteMonth:
 
 def rows_of(con: duckdb.DuckDBPyConnection, sql: str, **parameters: str) -> list[Row]:
     """Rows of a statement as mappings by column."""
-    cursor = con.execute(
-        sql, {name: value for name, value in parameters.items() if f"${name}" in sql} or None
-    )
+    cursor = con.execute(sql, {name: value for name, value in parameters.items() if f"${name}" in sql} or None)
     names = [column[0] for column in cursor.description or []]
     return [dict(zip(names, values, strict=True)) for values in cursor.fetchall()]
 
 
-def _with_kpis(
-    con: duckdb.DuckDBPyConnection, sessions: list[Row], registry: dict[str, Row], month: str
-) -> list[Row]:
+def _with_kpis(con: duckdb.DuckDBPyConnection, sessions: list[Row], registry: dict[str, Row], month: str) -> list[Row]:
     """Each session with `kpis`: every KPI of the registry that is known the morning after, in its own words.
 
     Follow-ups (maturity above 0) and measures that are not per session are left out; a base below the
@@ -412,9 +408,7 @@ def _segments_summed(con: duckdb.DuckDBPyConnection, about: str | None) -> Insig
         "avg(frequency)::decimal(18, 2) as frequency "
         "from insights.audience_segments group by segment order by people desc, segment",
     )
-    return Insight(
-        "audience_segments", about or "", dict.fromkeys(rows[0], "") if rows else {}, rows, len(rows)
-    )
+    return Insight("audience_segments", about or "", dict.fromkeys(rows[0], "") if rows else {}, rows, len(rows))
 
 
 def _month_condition(columns: Sequence[str]) -> str:

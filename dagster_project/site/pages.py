@@ -40,7 +40,7 @@ MENU = (
 )
 ENGAGEMENT = ("chats", "likes", "follows", "shares", "gifts")
 MONTHS_SHOWN = 6
-# Insights that stand on the page of their subject too; all of them stand on insights.html.
+# Insights of which a few rows stand on the page of their subject too; each has a page of its own.
 BESIDE = {
     "index.html": ("leading_indicators", "watch_time_diagnosis"),
     "audience.html": ("audience_segments", "mix_shift"),
@@ -48,6 +48,7 @@ BESIDE = {
     "scenes.html": ("scene_highlights", "mode_summary"),
     "staff.html": ("fair_comparison",),
 }
+ROWS_BESIDE = 12
 
 
 @dataclass(frozen=True)
@@ -122,8 +123,11 @@ def site_pages(
     }
 
     def render(page: str, template: str, **context: Any) -> str:
-        beside = [month.insights[name] for name in BESIDE.get(page, ()) if name in month.insights]
-        beside = [insight for insight in beside if insight.rows]
+        beside = [
+            (month.insights[name], most_telling(month.insights[name]))
+            for name in BESIDE.get(page, ())
+            if name in month.insights and month.insights[name].rows
+        ]
         return environment.get_template(template).render(
             **{**shared, "page": page, "beside": beside, "root": "../" * page.count("/"), **context}
         )
@@ -140,10 +144,10 @@ def site_pages(
         "checks.html": render("checks.html", "checks.html.j2", **_checks(month)),
         "kpis.html": render("kpis.html", "kpis.html.j2", **dictionary(month.registry, weights)),
     }
-    online = {
-        session_id: plots.sparkline([row["peak_online"] for row in rows])
-        for session_id, rows in month.scenes.items()
-    }
+    for name, insight in month.insights.items():
+        page = file_path("insights", name)
+        pages[page] = render(page, "insight.html.j2", insight=insight)
+    online = {session_id: plots.sparkline([row["peak_online"] for row in rows]) for session_id, rows in month.scenes.items()}
     for room_id in month.rooms:
         if shared["sessions_of"].get(room_id):
             page = file_path("rooms", room_id)
@@ -151,9 +155,7 @@ def site_pages(
     neighbours = _neighbours(month)
     for session in month.sessions:
         page = file_path("sessions", session["session_id"])
-        pages[page] = render(
-            page, "session.html.j2", **_session(month, session), around=neighbours[session["session_id"]]
-        )
+        pages[page] = render(page, "session.html.j2", **_session(month, session), around=neighbours[session["session_id"]])
     for product_id, rows in month.product_sessions.items():
         page = file_path("products", product_id)
         pages[page] = render(page, "product.html.j2", **_product(month, product_id, rows))
@@ -173,10 +175,7 @@ def _overview(month: SiteMonth) -> dict[str, Any]:
     return {
         "pyramid": pyramid(month, None),
         "totals": {kpi_id: tile(month, None, kpi_id) for kpi_id in month.registry},
-        "rooms": [
-            (room_id, {kpi_id: tile(month, room_id, kpi_id) for kpi_id in month.registry})
-            for room_id in rooms
-        ],
+        "rooms": [(room_id, {kpi_id: tile(month, room_id, kpi_id) for kpi_id in month.registry}) for room_id in rooms],
         "pace": _pace(month, None),
         "latest": month.sessions[-8:][::-1],
         "days": days_in(month.month),
@@ -204,8 +203,7 @@ def _sessions(month: SiteMonth) -> dict[str, Any]:
         "sums": _sums,
         "hosts_of": partial(_hosts, month),
         "online": {
-            session_id: plots.sparkline([row["peak_online"] for row in rows])
-            for session_id, rows in month.scenes.items()
+            session_id: plots.sparkline([row["peak_online"] for row in rows]) for session_id, rows in month.scenes.items()
         },
     }
 
@@ -277,17 +275,10 @@ def _session(month: SiteMonth, session: Row) -> dict[str, Any]:
         else [],
         "minute_rows": _minute_rows(month, scenes, zone, engagement, stalled),
         "minute_count": len(scenes),
-        "compared": [
-            (level, [one for one in compared if one[0]["level"] == level]) for level in words.LEVELS
-        ],
+        "compared": [(level, [one for one in compared if one[0]["level"] == level]) for level in words.LEVELS],
         "before_count": len(before),
         "products": sorted(
-            (
-                row
-                for rows in month.product_sessions.values()
-                for row in rows
-                if row["session_id"] == session_id
-            ),
+            (row for rows in month.product_sessions.values() for row in rows if row["session_id"] == session_id),
             key=lambda row: (-(row["gmv"] or 0), -(row["exposures"] or 0), row["product_id"]),
         ),
         "segments": _segment_sums(month, scenes),
@@ -305,9 +296,7 @@ def _audience(month: SiteMonth, policy: PolicyInForce) -> dict[str, Any]:
     cuts = []
     for cut in words.CUTS:
         now = [row for row in month.audience if row["cut"] == cut and row["month"] == month.month]
-        earlier = {
-            row["label"]: row for row in month.audience if row["cut"] == cut and row["month"] != month.month
-        }
+        earlier = {row["label"]: row for row in month.audience if row["cut"] == cut and row["month"] != month.month}
         if cut == "tier":
             order = ("none", "low", "mid", "high")
             now.sort(key=lambda row: order.index(row["label"]) if row["label"] in order else 9)
@@ -354,7 +343,7 @@ def _funnel(month: SiteMonth) -> dict[str, Any]:
             counted([row for row in chosen if row["month"] != month.month]),
         )
 
-    scopes = [
+    scopes: list[tuple[str, str | None, list[int], list[int]]] = [
         ("all", None, *both_months(lambda row: True)),
         ("new", None, *both_months(lambda row: row["is_new"])),
         ("returning", None, *both_months(lambda row: not row["is_new"])),
@@ -373,10 +362,7 @@ def _staff(month: SiteMonth) -> dict[str, Any]:
                 [
                     (
                         staff_id,
-                        {
-                            kpi_id: person_tile(month, staff_id, kpi_id)
-                            for kpi_id in month.role_kpis.get(role, ())
-                        },
+                        {kpi_id: person_tile(month, staff_id, kpi_id) for kpi_id in month.role_kpis.get(role, ())},
                     )
                     for staff_id in people
                 ],
@@ -387,18 +373,14 @@ def _staff(month: SiteMonth) -> dict[str, Any]:
     }
 
 
-def _person(
-    month: SiteMonth, role: str, staff_id: str, on_duty: dict[str, list[tuple[Row, Decimal]]]
-) -> dict[str, Any]:
+def _person(month: SiteMonth, role: str, staff_id: str, on_duty: dict[str, list[tuple[Row, Decimal]]]) -> dict[str, Any]:
     named = month.role_kpis.get(role, [])
     others = [kpi_id for kpi_id in month.registry if kpi_id not in named]
     return {
         "staff_id": staff_id,
         "person": month.staff[staff_id],
         "tiles": [person_tile(month, staff_id, kpi_id) for kpi_id in named],
-        "others": [
-            one for kpi_id in others if (one := person_tile(month, staff_id, kpi_id)).value is not None
-        ],
+        "others": [one for kpi_id in others if (one := person_tile(month, staff_id, kpi_id)).value is not None],
         "duty": on_duty.get(staff_id, []),
         "sums": _sums,
         "staff_link": partial(_scorecard_link, "staff"),
@@ -414,7 +396,7 @@ def _checks(month: SiteMonth) -> dict[str, Any]:
 
 
 def dictionary(registry: dict[str, Row], weights: dict[str, list[str]]) -> dict[str, Any]:
-    """The KPI dictionary's context: the registry by category, and the roles that carry weight for each KPI."""
+    """The KPI dictionary's context: the registry by category, and the roles each KPI has weight for."""
     return {"categories": list(_by(list(registry.values()), "category").items()), "weights": weights}
 
 
@@ -451,9 +433,7 @@ def pyramid(month: SiteMonth, room_id: str | None) -> list[tuple[str, list[tuple
     """Level → category → KPIs: results on top, process under them, the technical base below."""
     levels = []
     for level in words.LEVELS:
-        tiles = [
-            tile(month, room_id, kpi_id) for kpi_id, kpi in month.registry.items() if kpi["level"] == level
-        ]
+        tiles = [tile(month, room_id, kpi_id) for kpi_id, kpi in month.registry.items() if kpi["level"] == level]
         groups: dict[str, list[Tile]] = defaultdict(list)
         for one in tiles:
             groups[one.kpi["category"]].append(one)
@@ -467,6 +447,17 @@ def insight_title(name: str) -> tuple[str, str, str, str]:
     return words.INSIGHTS.get(name, (plain, plain.capitalize(), "", ""))
 
 
+def most_telling(insight: Insight) -> list[Row]:
+    """The few rows to show beside another subject: strongest first where the table has a strength."""
+    rows = insight.rows
+    if "is_strongest_lag" in insight.columns:
+        rows = [row for row in rows if row["is_strongest_lag"]]
+    for strength in ("correlation", "robust_z"):
+        if strength in insight.columns:
+            rows = sorted(rows, key=lambda row: -abs(row[strength] or 0))
+    return rows[:ROWS_BESIDE]
+
+
 def insight_table(
     month: SiteMonth, insight: Insight, rows: Sequence[Row], root: str, without: Sequence[str] = ()
 ) -> dict[str, Any]:
@@ -478,11 +469,7 @@ def insight_table(
         *words.LEFT_OUT.get(insight.name, ()),
         *(name for pair in bounds.values() for name in pair),
     }
-    shown = [
-        column
-        for column in insight.columns
-        if column not in hidden and any(row.get(column) is not None for row in rows)
-    ]
+    shown = [column for column in insight.columns if column not in hidden and any(row.get(column) is not None for row in rows)]
     heads = []
     for column in shown:
         zh, en = words.COLUMNS.get(column) or (column.replace("_", " "), column.replace("_", " "))
@@ -545,8 +532,10 @@ def _cell(month: SiteMonth, column: str, row: Row, root: str) -> Any:
         return _link(page_link(f"{root}products/", value), month.product_name(value))
     if column in ("host_id", "staff_id") and value in month.staff:
         return _link(page_link(f"{root}staff/", value), month.staff_name(value))
-    if column.endswith("kpi_id") and value in month.registry:
+    if (column.endswith("kpi_id") or column in ("leader", "result")) and value in month.registry:
         return wording.either(month.registry[value]["name_zh"], month.registry[value]["name_en"])
+    if column in ("leader", "result", "measure") and value in words.MEASURES:
+        return wording.named(words.MEASURES, value)
     tables = (
         words.CODES,
         words.PHASES,
@@ -578,9 +567,9 @@ def _plain(month: SiteMonth, column: str, row: Row, value: Any) -> str:
             return figures.measured(value, kpi["unit"], month.currency)
         if kpi and column in ("change", "mix_effect", "rate_effect"):
             return figures.change(value, Decimal(0), kpi["unit"], month.currency)
-        if column.endswith(("_rate", "share", "share_before", "continuity")):
+        if column.startswith("mape") or column.endswith(("_rate", "share", "share_before", "continuity", "coverage")):
             return figures.percent(value, 1)
-        if column.startswith(("gmv", "net_gmv", "gross_profit", "monetary")):
+        if column.startswith(("gmv", "net_gmv", "gross_profit", "monetary", "forecast", "actual_gmv")):
             return figures.money(value, month.currency)
         return figures.number(value, 0 if value == value.to_integral_value() else 2 if abs(value) >= 1 else 3)
     if isinstance(value, int):
@@ -607,9 +596,7 @@ def _pace(month: SiteMonth, room_id: str | None) -> dict[str, Any]:
     by_day = dict(month.kpi_days.get((room_id, "gmv"), []))
     last = max(by_day, default=None)
     values = [by_day.get(day) for day in _days(month.month) if last is not None and day <= last]
-    target = (
-        month.kpi_months.get((room_id, "gmv_target_attainment"), {}).get(month.month, {}).get("denominator")
-    )
+    target = month.kpi_months.get((room_id, "gmv_target_attainment"), {}).get(month.month, {}).get("denominator")
     return plots.running(values, None if target is None else float(target), days_in(month.month))
 
 
@@ -640,9 +627,7 @@ def _on_duty(month: SiteMonth, session: Row) -> list[tuple[str, str, list[dict[s
     order = {role: number for number, role in enumerate(ROLES_IN_ORDER)}
     return [
         (role, staff_id, spans)
-        for (role, staff_id), spans in sorted(
-            found.items(), key=lambda item: (order.get(item[0][0], 9), item[0])
-        )
+        for (role, staff_id), spans in sorted(found.items(), key=lambda item: (order.get(item[0][0], 9), item[0]))
     ]
 
 
@@ -689,8 +674,9 @@ def _segment_sums(month: SiteMonth, scenes: list[Row]) -> list[Row]:
             continue
         one = found.setdefault(
             row["segment_id"],
-            {"minute": row["minute"], "type": row["segment_type"], "product_id": row["product_id"], "host_id": row["host_id"],
-             "minutes": 0, "online": 0, "engagement": 0, "clicks": 0, "orders": 0, "gmv": Decimal(0), "exposures": 0},
+            {"minute": row["minute"], "type": row["segment_type"], "product_id": row["product_id"],
+             "host_id": row["host_id"], "minutes": 0, "online": 0, "engagement": 0, "exposures": 0, "clicks": 0,
+             "orders": 0, "gmv": Decimal(0)},
         )  # fmt: skip
         one["minutes"] += 1
         one["online"] = max(one["online"], row["peak_online"])
@@ -702,9 +688,7 @@ def _segment_sums(month: SiteMonth, scenes: list[Row]) -> list[Row]:
     return list(found.values())
 
 
-def _minute_rows(
-    month: SiteMonth, scenes: list[Row], zone: ZoneInfo, engagement: list[int], stalled: list[float]
-) -> Markup:
+def _minute_rows(month: SiteMonth, scenes: list[Row], zone: ZoneInfo, engagement: list[int], stalled: list[float]) -> Markup:
     """The evidence under the curve, row by row; built as text because a month has very many of them."""
     rows = []
     said: dict[tuple[str | None, ...], str] = {}
@@ -717,8 +701,8 @@ def _minute_rows(
             host = f"<bdi>{escape(month.staff_name(what[2]))}</bdi>" if what[2] else "—"
             said[what] = f"<td>{segment}{product}<td>{host}"
         figures_of = (
-            row["peak_online"], row["views"], actions, row["chats"], row["exposures"], row["clicks"], row["carts"],
-            row["orders_paid"], row["units_sold"],
+            row["peak_online"], row["views"], actions, row["chats"], row["exposures"], row["clicks"],
+            row["carts"], row["orders_paid"], row["units_sold"],
         )  # fmt: skip
         cells = "".join(f"<td>{value:,}" for value in figures_of)
         rows.append(
@@ -739,8 +723,8 @@ def _sessions_on_duty(month: SiteMonth) -> dict[str, list[tuple[Row, Decimal]]]:
     found: dict[str, list[tuple[Row, Decimal]]] = defaultdict(list)
     for (staff_id, session_id), length in seconds.items():
         found[staff_id].append((sessions[session_id], length))
-    for rows in found.values():
-        rows.sort(key=lambda pair: (pair[0]["started_at"], pair[0]["session_id"]))
+    for pairs in found.values():
+        pairs.sort(key=lambda pair: (pair[0]["started_at"], pair[0]["session_id"]))
     return dict(found)
 
 

@@ -40,9 +40,7 @@ def bars(values: Sequence[float]) -> Curve:
     highest = max(values, default=0)
     scale = HEIGHT * HEADROOM / highest if highest else 0
     path = "".join(
-        f"M{minute} {HEIGHT}V{_short(HEIGHT - value * scale)}h.82V{HEIGHT}z"
-        for minute, value in enumerate(values)
-        if value
+        f"M{minute} {HEIGHT}V{_short(HEIGHT - value * scale)}h.82V{HEIGHT}z" for minute, value in enumerate(values) if value
     )
     return _curve(path, values, highest, scale, 0.41)
 

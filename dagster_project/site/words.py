@@ -76,8 +76,7 @@ PRODUCT_ROLES: dict[str, Words] = {
     "hero": ("爆款", "Hero"),
     "profit": ("利润款", "Profit"),
     "traffic": ("引流款", "Traffic"),
-    "new": ("新品", "New"),
-    "bundle": ("组合", "Bundle"),
+    "clearance": ("清仓款", "Clearance"),
 }
 PEAKS: dict[str, Words] = {
     "online": ("在线人数", "Viewers online"),
@@ -325,8 +324,12 @@ CODES: dict[str, Words] = {
     "tells_apart": ("有区分度", "Tells people apart"),
     "mostly_capped": ("多半封顶", "Mostly capped"),
     "mostly_zero": ("多半 0 分", "Mostly zero"),
-    "associated": ("相关", "Associated"),
-    "not_associated": ("未见相关", "No association"),
+    "association": ("相关，不是因果", "Association, not cause"),
+    "minute": ("分钟", "Minute"),
+    "product": ("商品", "Product"),
+    "ridge": ("岭回归", "Ridge regression"),
+    "last_similar": ("上一场同类", "Last similar session"),
+    "share_curve": ("累计进度曲线", "Cumulative share curve"),
 }
 COLUMNS: dict[str, Words] = {
     name: (zh, en)
@@ -340,10 +343,6 @@ staff_id|人员|Person
 host_id|主播|Host
 subject_id|对象|Subject
 kpi_id|指标|KPI
-process_kpi_id|过程指标|Process KPI
-result_kpi_id|结果指标|Result KPI
-lead_kpi_id|先行指标|Leading KPI
-lag_kpi_id|结果指标|Result KPI
 business_date|日期|Date
 month_before|上月|Month before
 role|岗位|Role
@@ -461,11 +460,34 @@ score_p10|10 分位|p10
 score_p90|90 分位|p90
 days_since_purchase|距上次购买天数（中位）|Days since purchase (median)
 frequency|复购天数（平均）|Further purchase days (mean)
-lag_minutes|先行分钟|Lag, minutes
-lag_sessions|先行场次|Lag, sessions
-lag|先行|Lag
-rho|秩相关 ρ|Spearman ρ
-correlation|相关系数|Correlation
+scale|尺度|Scale
+leader|先行指标|Leads
+result|结果|Result
+lag|晚几步|Lag
+points|样本数|n
+correlation|秩相关|Spearman
+is_significant|显著|Significant
+is_strongest_lag|最强的一步|Strongest lag
+label|性质|Label
+horizon_minutes|开播分钟|Minutes in
+gmv_so_far|当时成交额|GMV so far
+forecast|预测|Forecast
+actual_gmv|实际|Actual
+method|方法|Method
+is_naive|用的是朴素预测|Naive used
+backtests|回测场次|Back-tests
+mape|平均误差|MAPE
+mape_last_similar|误差：上一场|MAPE, last similar
+mape_share_curve|误差：进度曲线|MAPE, share curve
+mape_ridge|误差：岭回归|MAPE, ridge
+coverage|区间覆盖|Coverage
+messages|弹幕|Messages
+pleased|好评|Pleased
+displeased|不满|Displeased
+positive_share|正面占比|Positive share
+mean_score|平均情绪|Mean score
+most_pleased|最满意的一条|Most pleased
+most_displeased|最不满的一条|Most displeased
 p_value|p 值|p
 q_value|q 值|q
 """.strip().splitlines()

@@ -150,6 +150,7 @@ def _set_environment(settings: Settings) -> None:
     os.environ["WAREHOUSE_PATH"] = str(settings.warehouse_path)
     os.environ["DUCKDB_MEMORY_LIMIT"] = settings.memory_limit
     os.environ["DUCKDB_TEMP_DIRECTORY"] = str(settings.tmp)
+    os.environ["REPORTING_CURRENCY"] = settings.reporting_currency
     os.environ["DO_NOT_TRACK"] = "1"
 
 

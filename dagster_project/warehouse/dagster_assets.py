@@ -45,7 +45,7 @@ def run_resource(context: dg.InitResourceContext) -> Iterator[steps.Run]:
         steps.note_failure(run, error)
         raise
     finally:
-        steps.write_summary(run)
+        steps.conclude(run)
 
 
 class LayerTranslator(DagsterDbtTranslator):

@@ -22,7 +22,8 @@ Row = dict[str, Any]
 # Input of the oracle → the relation the models read, with its columns.
 RELATIONS = {
     "sessions": [
-        ("core.fct_session", "session_id varchar, room_id varchar, business_date date, month varchar"),
+        (relation, "session_id varchar, room_id varchar, business_date date, month varchar")
+        for relation in ("core.fct_session", "intermediate.int_sessions_dated")
     ],
     "duty": [
         (

@@ -94,7 +94,7 @@ judged as (
     select
         *,
         exposures >= 200 as is_judged,
-        coalesce(return_rate_low > room_return_rate, false) as returns_too_much,
+        coalesce(return_rate_low * 2 > room_return_rate * 3, false) as returns_too_much,
         coalesce(click_rate_high < room_click_rate, false) as clicks_little,
         coalesce(buyer_rate_high < room_buyer_rate, false) as buys_little,
         coalesce(buyer_rate_low > room_buyer_rate, false) as buys_much,
@@ -115,7 +115,7 @@ actions as (
         end as action,
         case
             when not is_judged then 'fewer than 200 exposures'
-            when returns_too_much then 'the share of returns is above the room''s: the lower bound is higher than the room''s rate'
+            when returns_too_much then 'the share of returns is half as high again as the room''s, by its lower bound'
             when clicks_little and not buys_much and not earns_enough then 'rarely clicked and earns less per exposure than the room'
             when buys_little and not earns_enough then 'those who click buy less often than in the room, and it earns less per exposure'
             when buys_much and earns_enough then 'those who click buy more often than in the room, and it earns at least as much per exposure'

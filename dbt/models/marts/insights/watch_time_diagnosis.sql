@@ -79,7 +79,6 @@ summed as (
     group by room_id, month
 ),
 
--- Sessions are what varies: viewers of one session share its evening.
 session_means as (
     select
         room_id,
@@ -100,6 +99,86 @@ averages as (
         sum(watch_seconds) as watch_seconds,
         {{ exact_ratio('sum(watch_seconds)', 'sum(viewers)', 6) }} as average
     from session_means
+    group by room_id, month
+),
+
+-- What one viewer of a cell adds to a part when the shares move: the linearised parts, for their standard errors.
+scores as (
+    select
+        *,
+        sum({{ stated('(q0 * w0 + q1 * w1) / 2', 9) }}) over streams as traffic_score,
+        (w0 + w1) / 2 as technical_score,
+        sum({{ stated('q0 * (w0 + w1) / 2', 9) }}) over streams as technical_mean0,
+        sum({{ stated('q1 * (w0 + w1) / 2', 9) }}) over streams as technical_mean1
+    from weights
+    window streams as (partition by room_id, month, traffic_source, is_new)
+),
+
+centred as (
+    select
+        *,
+        sum({{ stated('p0 * q0 * traffic_score', 9) }}) over months as traffic_mean0,
+        sum({{ stated('p1 * q1 * traffic_score', 9) }}) over months as traffic_mean1
+    from scores
+    window months as (partition by room_id, month)
+),
+
+-- Sessions are what varies: viewers of one session share its evening.
+session_parts as (
+    select
+        centred.room_id,
+        centred.month,
+        cells.month = centred.month as is_now,
+        cells.session_id,
+        sum({{ stated(
+            'cells.viewers * (centred.traffic_score - case when cells.month = centred.month then centred.traffic_mean1 '
+            ~ 'else centred.traffic_mean0 end)', 9) }}) as traffic,
+        sum({{ stated(
+            'cells.viewers * (centred.technical_score - case when cells.month = centred.month then centred.technical_mean1 '
+            ~ 'else centred.technical_mean0 end)', 9) }}) as technical,
+        sum({{ stated(
+            'cells.watch_seconds::double - cells.viewers * case when cells.month = centred.month then centred.w1 '
+            ~ 'else centred.w0 end', 9) }}) as content
+    from centred
+    inner join pairs on centred.room_id = pairs.room_id and centred.month = pairs.month
+    inner join {{ ref('watch_time_cells') }} as cells
+        on
+            centred.room_id = cells.room_id
+            and cells.month in (pairs.month, pairs.month_before)
+            and centred.traffic_source = cells.traffic_source
+            and centred.is_new = cells.is_new
+            and centred.playback_tier = cells.playback_tier
+    group by centred.room_id, centred.month, cells.month = centred.month, cells.session_id
+),
+
+variances as (
+    select
+        session_parts.room_id,
+        session_parts.month,
+        session_parts.is_now,
+        {%- for part in ['traffic', 'technical', 'content'] %}
+        sum({{ stated('pow(session_parts.' ~ part ~ '::double / totals.viewers, 2)', 9) }})::double
+        * totals.sessions / nullif(totals.sessions - 1, 0) as {{ part }}{{ ',' if not loop.last }}
+        {%- endfor %}
+    from session_parts
+    inner join pairs on session_parts.room_id = pairs.room_id and session_parts.month = pairs.month
+    inner join averages as totals
+        on
+            session_parts.room_id = totals.room_id
+            and totals.month = case when session_parts.is_now then pairs.month else pairs.month_before end
+    group by session_parts.room_id, session_parts.month, session_parts.is_now, totals.viewers, totals.sessions
+),
+
+part_errors as (
+    select
+        room_id,
+        month,
+        {%- for part in ['traffic', 'technical', 'content'] %}
+        sqrt(
+            coalesce(max({{ part }}) filter (where is_now), 0) + coalesce(max({{ part }}) filter (where not is_now), 0)
+        ) as {{ part }}_error{{ ',' if not loop.last }}
+        {%- endfor %}
+    from variances
     group by room_id, month
 ),
 
@@ -142,16 +221,34 @@ stated as (
         -- The last half of a millionth that rounding leaves goes to the largest part of the sum.
         now.average - before.average - summed.technical_effect - summed.traffic_effect as content_effect,
         {{ stated('sqrt(errors_before.variance::double + errors_now.variance::double)') }} as standard_error,
+        part_errors.traffic_error,
+        part_errors.technical_error,
+        part_errors.content_error,
         tiers_before.troubled_share as troubled_share_before,
         tiers_now.troubled_share,
         before.viewers < 200 or now.viewers < 200 or before.sessions < 4 or now.sessions < 4 as is_small
     from pairs
     inner join summed on pairs.room_id = summed.room_id and pairs.month = summed.month
+    inner join part_errors on pairs.room_id = part_errors.room_id and pairs.month = part_errors.month
     {%- for side, month in [('before', 'month_before'), ('now', 'month')] %}
     inner join averages as {{ side }} on pairs.room_id = {{ side }}.room_id and pairs.{{ month }} = {{ side }}.month
     inner join errors as errors_{{ side }} on pairs.room_id = errors_{{ side }}.room_id and pairs.{{ month }} = errors_{{ side }}.month
     inner join tiers as tiers_{{ side }} on pairs.room_id = tiers_{{ side }}.room_id and pairs.{{ month }} = tiers_{{ side }}.month
     {%- endfor %}
+),
+
+-- A part counts where it is beyond 2.58 of its own standard errors and 2 % of the average.
+counted as (
+    select
+        *,
+        {%- for part in ['traffic', 'technical', 'content'] %}
+        case
+            when abs({{ part }}_effect) > 2.58 * {{ part }}_error and abs({{ part }}_effect) * 50 >= average_before
+                then abs({{ part }}_effect)
+            else 0
+        end as {{ part }}_size{{ ',' if not loop.last }}
+        {%- endfor %}
+    from stated
 )
 
 select
@@ -171,19 +268,21 @@ select
     case when not is_small then standard_error end as standard_error,
     troubled_share_before,
     troubled_share,
+    {%- for part in ['technical', 'traffic', 'content'] %}
+    case when not is_small then {{ stated(part ~ '_error') }} end as {{ part }}_error,
+    {%- endfor %}
     case
         when is_small then null
-        when abs(change) < 1.96 * standard_error then 'undetermined'
-        when technical_effect * sign(change) >= 0.6 * abs(change) then 'technical'
-        when traffic_effect * sign(change) >= 0.6 * abs(change) then 'traffic'
-        when content_effect * sign(change) >= 0.6 * abs(change) then 'content'
+        {%- for part in ['technical', 'traffic', 'content'] %}
+        when {{ part }}_size * 5 >= 3 * (technical_size + traffic_size + content_size) and {{ part }}_size > 0 then '{{ part }}'
+        {%- endfor %}
         else 'undetermined'
     end as verdict,
     case
         when is_small then 'fewer than 200 viewers or 4 sessions in one of the months'
-        when abs(change) < 1.96 * standard_error then 'the change is within what sessions differ by'
-        when greatest(technical_effect * sign(change), traffic_effect * sign(change), content_effect * sign(change)) < 0.6 * abs(change)
-            then 'no part makes up 60 % of the change'
-        else 'this part makes up at least 60 % of a change of more than 1.96 standard errors'
+        when technical_size + traffic_size + content_size = 0 then 'no part goes beyond 2.58 standard errors and 2 % of the average'
+        when greatest(technical_size, traffic_size, content_size) * 5 < 3 * (technical_size + traffic_size + content_size)
+            then 'several parts moved, and none makes up 60 % of the movement'
+        else 'this part makes up at least 60 % of what moved beyond 2.58 standard errors'
     end as reason
-from stated
+from counted

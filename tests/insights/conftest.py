@@ -1,0 +1,99 @@
+"""Marts that are built but empty, for rows made by hand; and one small simulated world with everything built."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from dagster_project.landing import land
+from dagster_project.settings import Settings, connect, settings_from_env
+from dagster_project.warehouse.build import run_dbt
+from dagster_project.warehouse.policy import load_policy, read_policy
+from tests.insights.planted_causes import build_world
+from tests.landing.delivered import EVENT, ORDER, ROOM, SESSION, csv_bytes
+
+
+@dataclass(frozen=True)
+class Marts:
+    """A private warehouse to fill by hand and to build insights of."""
+
+    settings: Settings
+
+    def put(self, table: str, rows: Iterable[Mapping[str, object]]) -> None:
+        """Insert rows by column name; a column not named is null."""
+        with connect(self.settings.warehouse_path, self.settings) as con:
+            for row in rows:
+                places = ", ".join("?" for _ in row)
+                con.execute(f"insert into {table} ({', '.join(row)}) values ({places})", list(row.values()))
+
+    def build(self, *models: str, dates: Iterable[date] = ()) -> None:
+        """Rebuild these models as if these business dates were affected."""
+        self.put("intermediate.int_dates_affected", [{"business_date": day} for day in dates])
+        run_dbt(self.settings, select=list(models), exclude="resource_type:test", full_refresh=True)
+
+    def read(self, query: str) -> list[tuple]:
+        with connect(self.settings.warehouse_path, self.settings, read_only=True) as con:
+            return con.execute(query).fetchall()
+
+
+@pytest.fixture(scope="session")
+def built_marts(tmp_path_factory) -> Settings:
+    """Every table that insights are made of, built from one row each and then emptied; the room and the policy stay."""
+    root = tmp_path_factory.mktemp("marts")
+    for export, row in (("rooms", ROOM), ("sessions", SESSION), ("viewer_events", EVENT), ("orders", ORDER)):
+        (root / "exports" / export).mkdir(parents=True)
+        (root / "exports" / export / "all.csv").write_bytes(csv_bytes([row]))
+    settings = settings_from_env(
+        {"EXPORTS": str(root / "exports"), "DATA": str(root / "data"), "VIEWER_KEY_SECRET": "tests only"}
+    )
+    with connect(settings.warehouse_path, settings) as con:
+        land(con, settings, "night")
+        load_policy(con, read_policy(settings.policy))
+    run_dbt(
+        settings,
+        select=["path:models/staging", "path:models/intermediate", "path:models/marts"],
+        exclude="resource_type:test",
+    )
+    kept = ("dim_room", "kpi_registry", "int_rooms_current", "int_measures_catalogued", "int_exports_delivered")
+    with connect(settings.warehouse_path, settings) as con:
+        for schema, table in con.execute(
+            "select schema_name, table_name from duckdb_tables() "
+            "where schema_name in ('core', 'kpis', 'intermediate', 'insights')"
+        ).fetchall():
+            if table not in kept:
+                con.execute(f"delete from {schema}.{table}")
+    return settings
+
+
+@pytest.fixture
+def marts(built_marts, tmp_path) -> Marts:
+    """Empty marts of one's own."""
+    settings = settings_from_env(
+        {"EXPORTS": str(built_marts.exports), "DATA": str(tmp_path / "data"), "VIEWER_KEY_SECRET": "tests only"}
+    )
+    settings.private.mkdir(mode=0o700, parents=True)
+    shutil.copy(built_marts.warehouse_path, settings.warehouse_path)
+    return Marts(settings)
+
+
+@pytest.fixture(scope="session")
+def small_world(tmp_path_factory) -> Settings:
+    """A simulated world of two months and two rooms, every insight built, Python's too."""
+    _, settings = build_world(
+        Path(tmp_path_factory.mktemp("world")), 7, frozenset({"regional_outage", "leading_lag"}), events=60_000
+    )
+    return settings
+
+
+Read = Callable[[str], list[tuple]]
+
+
+@pytest.fixture
+def read_world(small_world) -> Read:
+    """A query on the small world."""
+    return Marts(small_world).read
