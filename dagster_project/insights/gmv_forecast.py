@@ -91,7 +91,7 @@ def write(con: duckdb.DuckDBPyConnection) -> None:
 def read_evenings(con: duckdb.DuckDBPyConnection) -> list[Evening]:
     """All sessions in order of time, with what each horizon knew."""
     evenings = {
-        row[0]: Evening(*row[:6], final=float(row[6]))
+        row[0]: Evening(row[0], row[1], row[2], row[3], row[4], row[5], final=float(row[6]))
         for row in con.execute(
             "select session_id, room_id, business_date, mode, started_at, ended_at, gmv from core.fct_session "
             "order by started_at, session_id"

@@ -11,14 +11,15 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 FEATURES = 2**18
 PLEASED, DISPLEASED = 0.65, 0.35  # between them a message takes no side
 # The yardstick: words that anybody would list.
-GOOD_WORDS = ["好", "喜欢", "满意", "不错", "推荐", "爱", "赞", "棒", "值", "漂亮", "舒服", "回购", "香", "快", "便宜", "惊喜", "完美"]
-BAD_WORDS = ["差", "坏", "失望", "退货", "烂", "贵", "慢", "假", "破", "臭", "垃圾", "后悔", "不好", "不值", "难", "错", "卡", "骗"]
+GOOD_WORDS = ["好", "喜欢", "满意", "不错", "推荐", "爱", "赞", "棒", "值", "漂亮", "舒服", "回购", "香", "快", "便宜", "惊喜", "完美"]  # noqa: E501
+BAD_WORDS = ["差", "坏", "失望", "退货", "烂", "贵", "慢", "假", "破", "臭", "垃圾", "后悔", "不好", "不值", "难", "错", "卡", "骗"]  # noqa: E501
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,7 @@ def lexicon_says_pleased(text: str) -> bool:
     return sum(map(text.count, GOOD_WORDS)) > sum(map(text.count, BAD_WORDS))
 
 
-def _vectorizer():
+def _vectorizer() -> Any:
     from sklearn.feature_extraction.text import HashingVectorizer
 
     return HashingVectorizer(analyzer="char", ngram_range=(1, 3), n_features=FEATURES, alternate_sign=False)

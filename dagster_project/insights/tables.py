@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import duckdb
 
@@ -83,7 +84,7 @@ def fixed(value: float | None, decimals: int = 6) -> str | None:
     return f"{round(value, decimals) + 0.0:.{decimals}f}"
 
 
-def _typed(values: list[object]):
+def _typed(values: list[object]) -> Any:
     import pyarrow as pa
 
     return pa.array(values) if any(value is not None for value in values) else pa.array(values, pa.string())
