@@ -343,6 +343,5 @@ def test_a_month_outside_the_data_says_where_the_data_are(marts_between, tmp_pat
         scorecard_month(marts_between("2026-09-15", "2026-11-03"), asked(tmp_path, MONTH=month))
 
 
-def test_without_a_whole_month_the_user_is_told_to_name_one(marts_between, tmp_path):
-    with pytest.raises(UserError, match="MONTH=2026-10 for a provisional scorecard"):
-        scorecard_month(marts_between("2026-10-03", "2026-10-20"), asked(tmp_path))
+def test_without_a_whole_month_the_last_one_is_reported_as_provisional(marts_between, tmp_path):
+    assert scorecard_month(marts_between("2026-10-03", "2026-10-20"), asked(tmp_path)) == ("2026-10", True)
