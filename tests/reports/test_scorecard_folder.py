@@ -66,7 +66,7 @@ def test_a_failed_write_keeps_the_earlier_folder(tmp_path, monkeypatch):
     out = tmp_path / "month"
     replace_folder(out, {"index.html": b"first"})
 
-    def full(path, content):
+    def full(path, content, private):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(folder, "_write", full)
