@@ -19,7 +19,8 @@ probe:
 
 @pytest.mark.parametrize("command", COMMANDS.split())
 def test_every_command_is_one_line_after_the_environment_is_there(command):
-    planned = subprocess.run(["make", "--dry-run", "--no-print-directory", command], cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    dry_run = ["make", "--dry-run", "--no-print-directory", command]
+    planned = subprocess.run(dry_run, cwd=REPOSITORY, capture_output=True, text=True, check=True)
     assert planned.stdout.splitlines()[-1] == f".venv/bin/python -m dagster_project.cli {command}"
 
 
