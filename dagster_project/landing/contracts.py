@@ -411,6 +411,23 @@ CONTRACTS: dict[str, Contract] = {
             earliest="filed_at",
             parents=(_ROOM,),
         ),
+        # What a platform's own sheets say of a session or a day: held against ours, never mixed into facts.
+        Contract(
+            "platform_totals",
+            (
+                _key("platform", TEXT),
+                _key("total_id"),
+                _key("measure", TEXT),
+                _must("room_id"),
+                _may("label", TEXT),
+                _may("started_at", INSTANT),
+                _may("ended_at", INSTANT),
+                _may("total_date", DATE),
+                _must("theirs", GOAL),
+                _must("definition", TEXT),
+            ),
+            parents=(_ROOM,),
+        ),
     )
 }
 ALWAYS_NEEDED = tuple(contract.export for contract in CONTRACTS.values() if contract.always_needed)

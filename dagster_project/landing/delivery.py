@@ -298,7 +298,9 @@ def _store_file(
     known: _KnownFiles,
 ) -> None:
     """Store the rows of a file and complete its ledger row; raises FileRejected for one not to be taken."""
-    row.adapter, source = canonical_batches(delivery.path, contract.export, settings)
+    row.adapter, source = canonical_batches(
+        delivery.path, contract.export, settings, dict(delivery.folder_values), con
+    )
     names = {column.name for column in contract.columns}
     offered = {name: value for name, value in delivery.folder_values if name in names}
     if source.columns_known:
@@ -309,7 +311,9 @@ def _store_file(
         _store_chunk(con, settings, contract, source, offered, row, table, bad)
     if not source.columns_known and sound_rows:
         _refuse_missing_columns(contract, {*source.columns, *offered})
+    row.reason = "; ".join(source.notes) or None
     filled = {name: value for name, value in offered.items() if name not in source.columns}
+    filled |= source.folder_used
     for name, value in filled.items():
         con.execute("INSERT INTO raw.folder_values VALUES (?, ?, ?)", [row.file_no, name, value])
     known.folder_values[row.file_no] = filled
@@ -329,6 +333,13 @@ def _store_file(
         relations.quarantine_stored(con, contract, f"t._file_no = {row.file_no}")
     row.accepted, row.pending = standings.get("current", 0), standings.get("pending", 0)
     row.quarantined += standings.get("quarantined", 0)
+
+
+def judge_file(con: duckdb.DuckDBPyConnection, settings: Settings, delivery: Delivery) -> FileRow:
+    """The ledger row a file would get; its rows are stored in `con`, a database of raw.* nobody else reads."""
+    row = FileRow(ledger.next_file_no(con), delivery.export, delivery.relative, None, delivery.size)
+    _store_file(con, settings, CONTRACTS[delivery.export], delivery, row, _KnownFiles(con))
+    return row
 
 
 def _refuse_missing_columns(contract: Contract, present: set[str]) -> None:

@@ -73,7 +73,7 @@ def _below(export: str, folder: Path, root: Path) -> Iterator[Delivery]:
                 status.st_size,
                 status.st_mtime_ns,
                 status.st_ino,
-                _folder_values(relative),
+                folder_values(relative),
                 companion if companion.is_file() else None,
             )
 
@@ -90,7 +90,7 @@ def _is_inside(path: Path, root: Path) -> bool:
     return Path(os.path.realpath(path)).is_relative_to(root)
 
 
-def _folder_values(relative: str) -> tuple[tuple[str, str], ...]:
+def folder_values(relative: str) -> tuple[tuple[str, str], ...]:
     """key=value pairs of the folders on the way to the file, the deepest last; percent signs decoded."""
     pairs: dict[str, str] = {}
     for part in relative.split("/")[1:-1]:

@@ -94,7 +94,7 @@ def _refuse_bloated(path: Path, settings: Settings) -> None:
                 if columns * rows > MAX_CELLS:
                     raise FileRejected(f"a sheet spans more than {MAX_CELLS} cells")
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
-        raise FileRejected(f"workbook is cut short or corrupt: {error}") from None
+        raise FileRejected(f"no adapter takes this file: it is no workbook, or cut short ({error})") from None
 
 
 def _column_number(letters: bytes) -> int:

@@ -56,7 +56,8 @@ class Source:
 
     null_tokens: texts that stand for null in every column (CSV only). columns grows while JSON Lines are
     read, since only their rows tell which columns there are; `columns_known` is False then. Tables may hold
-    `_extra`: columns nobody asked for, as JSON text.
+    `_extra`: columns nobody asked for, as JSON text. notes: what the ledger says of an accepted file, complete
+    when all is read. folder_used: folder values that rows were made with, beside those that fill columns.
     """
 
     columns: dict[str, pa.DataType]
@@ -64,6 +65,8 @@ class Source:
     null_tokens: tuple[str, ...] = ()
     nul_removed: int = 0
     columns_known: bool = True
+    notes: list[str] = field(default_factory=list)
+    folder_used: dict[str, str] = field(default_factory=dict)
 
 
 def format_of(path: Path) -> str | None:
