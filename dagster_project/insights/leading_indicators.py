@@ -179,9 +179,9 @@ def _all_pairs(
     weights = rng.multinomial(count, np.full(count, 1 / count), RESAMPLES).astype(float)
     found = {}
     for lag in lags:
-        before = slice(None, len(block) - lag)
-        after = slice(lag, None)
-        same = block[before] == block[after] if within_blocks else np.ones(len(block) - lag, bool)
+        kept = max(len(block) - lag, 0)
+        before, after = slice(None, kept), slice(lag, None)
+        same = block[before] == block[after] if within_blocks else np.ones(kept, bool)
         for leader in leaders:
             for result in results:
                 if leader == result:

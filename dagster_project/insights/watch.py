@@ -30,6 +30,8 @@ from dagster_project.warehouse.policy import load_policy, read_policy
 
 POLL_SECONDS = 2.0
 RETRY_SECONDS = 20.0  # after a look that failed
+# The alerts, and the tables of the look before by which the affected dates are told.
+MODELS = ("+alerts", "+fct_duty", "+fct_order_line", "+fct_product")
 WEBHOOK_TIMEOUT_SECONDS = 5.0
 WEBHOOK_TRIES = 3
 WEBHOOK_WAITING = 1000  # alerts; a webhook that is dead for longer loses the oldest, the file none
@@ -92,7 +94,7 @@ def look(watcher: Watch) -> list[dict[str, Any]]:
         is_changed = con.execute("select count(*) from raw.changes").fetchall()[0][0] > 0
         is_built = _is_built(con)
     if is_changed or not is_built:
-        run_dbt(settings, select="+alerts", exclude="resource_type:test", full_refresh=not is_built)
+        run_dbt(settings, select=MODELS, exclude="resource_type:test", full_refresh=not is_built)
         with connect(settings.warehouse_path, settings) as con:
             clear_changes(con)
             clear_affected_dates(con)

@@ -1,0 +1,125 @@
+"""Insights do not hang on how the rows came, say what they are, and hold nothing that analysts may not see."""
+
+from __future__ import annotations
+
+import pytest
+
+from dagster_project.insights.audience import write_audiences
+from dagster_project.insights.build import run_insights
+from dagster_project.landing import clear_changes, land
+from dagster_project.settings import connect
+from dagster_project.warehouse.build import clear_affected_dates, run_dbt
+from dagster_project.warehouse.hashes import columns_of, content_hash, fingerprint
+from dagster_project.warehouse.policy import load_policy, read_policy
+from tests.insights.planted_causes import DULL, PLANTED, build_world, findings
+from tests.marts.nights import deliver, drop, settings_for
+from tests.worlds import random_world
+
+MODELS = ["path:models/staging", "path:models/intermediate", "path:models/marts"]
+PRIVATE = {"viewer_id", "viewer_no", "performance_pay", "total_score", "personal_score"}
+
+
+def build_night(settings, full_refresh):
+    with connect(settings.warehouse_path, settings) as con:
+        land(con, settings, "night")
+        load_policy(con, read_policy(settings.policy))
+    run_dbt(settings, select=MODELS, exclude="resource_type:test", full_refresh=full_refresh)
+    with connect(settings.warehouse_path, settings) as con:
+        run_insights(con, settings)
+        clear_changes(con)
+        clear_affected_dates(con)
+
+
+def hashes(settings):
+    """Content hash of every table of insights."""
+    found = {}
+    with connect(settings.warehouse_path, settings, read_only=True) as con:
+        for (table,) in con.execute(
+            "select table_name from duckdb_tables() where schema_name = 'insights' order by 1"
+        ).fetchall():
+            columns = columns_of(con, "insights", table)
+            found[table] = content_hash(columns, fingerprint(con, f"insights.{table}", columns))
+    return found
+
+
+@pytest.mark.parametrize("seed", [1])
+def test_insights_built_night_by_night_are_those_of_one_build(seed, tmp_path):
+    world = random_world(seed)
+    folders = deliver(world, tmp_path / "deliveries", nights=2, seed=seed)
+    by_night = settings_for(tmp_path / "by_night")
+    for night, folder in enumerate(folders):
+        drop(folder, by_night, night)
+        build_night(by_night, full_refresh=night == 0)
+    at_once = settings_for(tmp_path / "at_once")
+    for night, folder in enumerate(folders):
+        drop(folder, at_once, night)
+    build_night(at_once, full_refresh=True)
+    assert hashes(by_night) == hashes(at_once)
+
+
+def test_the_same_rows_give_the_same_insights_on_one_thread_and_again(small_world):
+    first = hashes(small_world)
+    run_dbt(small_world, select="path:models/marts/insights", exclude="resource_type:test", full_refresh=True)
+    with connect(small_world.warehouse_path, small_world) as con:
+        con.execute("set threads = 1")
+        run_insights(con, small_world)
+    assert hashes(small_world) == first
+
+
+def test_every_table_of_the_specification_is_there_and_but_for_rare_events_has_rows(read_world):
+    tables = [
+        "session_review", "product_actions", "scene_highlights", "phase_summary", "leading_indicators",
+        "watch_time_diagnosis", "quality_by_region", "picture_value", "mode_summary", "fair_comparison", "mix_shift",
+        "audience_segments", "buyer_rfm", "alerts", "gmv_forecast", "chat_sentiment", "targets_review",
+    ]  # fmt: skip
+    for table in tables:
+        rows = read_world(f"select count(*) from insights.{table}")[0][0]
+        assert rows > 0 or table in ("scene_highlights", "alerts"), table
+
+
+def test_every_column_is_described_and_none_is_private(read_world):
+    columns = read_world(
+        "select table_name, column_name, comment from duckdb_columns() where schema_name = 'insights'"
+    )
+    assert [column for column in columns if not column[2]] == []
+    assert PRIVATE.isdisjoint(name for _, name, _ in columns)
+    assert read_world(
+        "select table_name from duckdb_tables() where schema_name = 'insights' and comment is null"
+    ) == []
+
+
+def test_decompositions_of_a_simulated_world_add_up_exactly(read_world):
+    off = (
+        "select count(*), count_if({sum} <> change) from insights.{table} where change is not null"
+    )
+    for table, parts in (
+        ("watch_time_diagnosis", "technical_effect + traffic_effect + content_effect"),
+        ("mix_shift", "mix_effect + rate_effect"),
+    ):
+        rows, wrong = read_world(off.format(sum=parts, table=table))[0]
+        assert rows > 0 and wrong == 0
+
+
+def test_each_segment_of_the_audience_is_a_file_of_keys(small_world, tmp_path, read_world):
+    rows = write_audiences(small_world.warehouse_path, tmp_path / "audiences", small_world)
+    people = dict(read_world("select segment, count(*) from insights.audience_segments group by segment"))
+    assert rows == people
+    for segment, count in rows.items():
+        lines = (tmp_path / "audiences" / f"{segment}.csv").read_text(encoding="utf-8").splitlines()
+        assert lines[0] == "viewer_key" and len(lines) == count + 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(1, 21))
+def test_what_was_planted_is_found_and_where_nothing_was_little_is_claimed(seed, tmp_path):
+    """The rates over the twenty seeds stand in docs/insights.md; a single seed may miss one cause."""
+    missed = []
+    for plant in (PLANTED, DULL):
+        world, settings = build_world(tmp_path / str(len(plant)), seed, plant)
+        for cause, answers in findings(world, settings).items():
+            hits = [answer == "found" for is_planted, answer in answers if is_planted]
+            claims = [answer == "found" for is_planted, answer in answers if not is_planted]
+            if hits and sum(hits) * 2 < len(hits):
+                missed.append(cause)
+            assert len(claims) < 10 or sum(claims) * 10 <= len(claims), cause
+    assert len(missed) <= 1, missed

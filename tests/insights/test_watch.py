@@ -1,0 +1,146 @@
+"""`make watch` and the nightly replay say the same; nothing is repeated or lost; no webhook holds it up."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import shutil
+import threading
+import time
+from datetime import date
+
+import duckdb
+import pytest
+
+from dagster_project.insights.watch import Webhook, look, start, write_lines, written_ids
+from dagster_project.settings import UserError, settings_from_env
+from dagster_project.simulator.world import simulate
+
+
+def lines(file):
+    return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+
+
+@pytest.fixture(scope="module")
+def one_week(tmp_path_factory):
+    root = tmp_path_factory.mktemp("week")
+    simulate(
+        root / "exports", seed=11, start=date(2026, 10, 1), end=date(2026, 10, 7), rooms=2, events=60_000,
+        plant=frozenset({"regional_outage"}),
+    )  # fmt: skip
+    return root
+
+
+@pytest.fixture
+def settings(one_week, tmp_path):
+    """The week's exports but the events and playback, which a test lets land."""
+    exports = tmp_path / "exports"
+    for folder in (one_week / "exports").iterdir():
+        if folder.name not in ("viewer_events", "playback_qos", "orders"):
+            shutil.copytree(folder, exports / folder.name)
+    return settings_from_env(
+        {"EXPORTS": str(exports), "DATA": str(tmp_path / "data"), "VIEWER_KEY_SECRET": "tests only"}
+    )
+
+
+def land_until(one_week, settings, number, share):
+    """Land the rows of events, playback and orders up to a share of the week's span, as one file each."""
+    con = duckdb.connect()
+    con.execute("set TimeZone = 'UTC'")
+    for export, at in (("viewer_events", "event_at"), ("playback_qos", "sampled_at"), ("orders", "created_at")):
+        files = [str(file) for file in (one_week / "exports" / export).rglob("*") if file.is_file()]
+        folder = settings.exports / export
+        folder.mkdir(parents=True, exist_ok=True)
+        rows = f"read_parquet({files})" if files[0].endswith(".parquet") else f"read_csv({files}, all_varchar = true)"
+        con.execute(
+            f"create or replace table rows as select *, {at}::timestamptz as happened_at from {rows}"
+        )
+        low, high = con.execute("select min(happened_at), max(happened_at) from rows").fetchone()
+        con.execute(
+            "copy (select * exclude (happened_at) from rows where happened_at > ? and happened_at <= ?) "
+            f"to '{folder}/part-{number}.parquet.tmp' (format parquet)",
+            [low + (high - low) * share[0] if share[0] else low.replace(year=2020), low + (high - low) * share[1]],
+        )
+        (folder / f"part-{number}.parquet.tmp").rename(folder / f"part-{number}.parquet")
+    con.close()
+
+
+def test_micro_batches_and_restarts_give_the_alerts_of_the_nightly_replay_once_each(one_week, settings, tmp_path):
+    # Three deliveries, each seen by a watcher of its own, as after a restart; looks without news in between.
+    for number, share in enumerate([(0, 0.35), (0.35, 0.7), (0.7, 1.0)]):
+        watcher = start(settings)
+        land_until(one_week, settings, number, share)
+        began = time.monotonic()
+        look(watcher)
+        assert time.monotonic() - began < 60
+        assert look(watcher) == []
+    told = lines(watcher.file)
+    assert len({alert["alert_id"] for alert in told}) == len(told)
+
+    # The replay lands the same rows at once, and calls no code of the watcher.
+    shutil.copytree(settings.exports, tmp_path / "replay" / "exports")
+    replay = replayed(tmp_path / "replay")
+    assert sorted(alert["alert_id"] for alert in told) == sorted(replay)
+    assert any("region_stalls" in alert for alert in replay)
+
+
+def replayed(root):
+    from dagster_project.landing import land
+    from dagster_project.settings import connect
+    from dagster_project.warehouse.build import run_dbt
+    from dagster_project.warehouse.policy import load_policy, read_policy
+
+    settings = settings_from_env(
+        {"EXPORTS": str(root / "exports"), "DATA": str(root / "data"), "VIEWER_KEY_SECRET": "tests only"}
+    )
+    with connect(settings.warehouse_path, settings) as con:
+        land(con, settings, "night")
+        load_policy(con, read_policy(settings.policy))
+    run_dbt(settings, select="+alerts", exclude="resource_type:test")
+    with connect(settings.warehouse_path, settings, read_only=True) as con:
+        return [alert for (alert,) in con.execute("select alert_id from insights.alerts").fetchall()]
+
+
+def test_a_line_that_a_kill_left_unfinished_is_written_anew(tmp_path):
+    file = tmp_path / "alerts.jsonl"
+    write_lines(file, [{"alert_id": "a"}, {"alert_id": "b"}])
+    with file.open("ab") as out:
+        out.write(b'{"alert_id": "c"')
+    assert written_ids(file) == {"a", "b"}
+    write_lines(file, [{"alert_id": "c"}])
+    assert [alert["alert_id"] for alert in lines(file)] == ["a", "b", "c"]
+
+
+def test_a_dead_webhook_holds_nobody_up():
+    hook = Webhook("http://127.0.0.1:9/nobody")
+    began = time.monotonic()
+    for number in range(5000):
+        hook.put({"alert_id": str(number)})
+    assert time.monotonic() - began < 2
+
+
+def test_a_webhook_is_told_of_the_alert():
+    heard = []
+
+    class Hearer(http.server.BaseHTTPRequestHandler):
+        def do_POST(self):
+            heard.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *_):
+            return
+
+    server = http.server.HTTPServer(("127.0.0.1", 0), Hearer)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    Webhook(f"http://127.0.0.1:{server.server_port}/").put({"alert_id": "a"})
+    until = time.monotonic() + 10
+    while not heard and time.monotonic() < until:
+        time.sleep(0.02)
+    server.shutdown()
+    assert heard == [{"alert_id": "a"}]
+
+
+def test_a_webhook_that_is_no_web_address_is_refused():
+    with pytest.raises(UserError, match="WATCH_WEBHOOK"):
+        Webhook("file:///etc/passwd")
