@@ -85,6 +85,22 @@ def run_unit_tests(settings: Settings) -> list[NodeResult]:
     return [_node_result(result, manifest) for result in getattr(outcome.result, "results", [])]
 
 
+def write_model_docs(settings: Settings) -> Path:
+    """dbt's pages on models and columns as one static file, which is returned; the warehouse must be built."""
+    from dbt.cli.main import dbtRunner
+
+    arguments = ["docs", "generate", *_options(settings), "--static"]
+    manifest = parse_project(settings)
+    try:
+        outcome = dbtRunner(manifest=manifest).invoke(arguments)
+    finally:
+        close_handles()
+    page = target_folder(settings) / "static_index.html"
+    if not outcome.success or not page.is_file():
+        raise UserError(f"dbt could not write its docs: {first_line(outcome.exception or 'no page was written')}")
+    return page
+
+
 def parse_project(settings: Settings) -> Any:
     """dbt's manifest of the project, from the partial parse of the run before where nothing changed."""
     _set_environment(settings)

@@ -15,6 +15,20 @@ from dagster_project.warehouse.publish import MARTS_SCHEMAS, current_snapshot, w
 
 ROWS_SHOWN = 200
 CELL_WIDTH = 60
+HELP = """
+Type SQL and press Enter; Tab completes tables and columns. The marts are read-only.
+
+  .tables          every table with what a row of it is
+  .tables core     those of one schema: core, funnel, kpis, insights, audit
+  .columns core.fct_session
+  .help  .quit
+
+Examples (twenty more in docs/cookbook.md)
+  select room_id, month, sum(gmv) as gmv from core.fct_session group by all order by all
+  select kpi_id, value, reason from kpis.kpi_month where subject_id = '0071' and month = '2026-10'
+  select product_id, click_rate, units_per_click from funnel.product_funnel_month order by gmv desc limit 10
+  select region, stall_rate, viewers from insights.quality_by_region order by stall_rate desc limit 10
+"""
 
 
 def query(environ: Mapping[str, str]) -> int:
@@ -24,9 +38,11 @@ def query(environ: Mapping[str, str]) -> int:
         if environ.get("SQL"):
             _answer(con, environ["SQL"])
             return 0
-        for statement in _statements():
+        for statement in _statements(con):
+            if statement in (".quit", ".exit"):
+                return 0
             try:
-                _answer(con, statement)
+                _told(con, statement) if statement.startswith(".") else _answer(con, statement)
             except UserError as error:
                 print(f"error: {error}", file=sys.stderr)
     return 0
@@ -45,9 +61,7 @@ def export(environ: Mapping[str, str]) -> int:
     beside = out.with_name(f".{out.name}.{os.getpid()}.tmp")
     con = connect(":memory:", settings)
     try:
-        con.execute(
-            f"attach '{str(snapshot / 'marts.duckdb').replace(chr(39), chr(39) * 2)}' as marts (read_only)"
-        )
+        con.execute(f"attach '{str(snapshot / 'marts.duckdb').replace(chr(39), chr(39) * 2)}' as marts (read_only)")
         con.execute("use marts")
         write_database(con, beside, MARTS_SCHEMAS, 0o640)
         os.rename(beside, out)
@@ -72,17 +86,21 @@ def published_marts(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
         con.close()
 
 
-def _statements() -> Iterator[str]:
+def _statements(con: duckdb.DuckDBPyConnection) -> Iterator[str]:
     """Statements typed at a prompt, or lines of a pipe."""
     if not sys.stdin.isatty():
         yield from filter(None, (part.strip() for part in sys.stdin.read().split(";\n")))
         return
     from prompt_toolkit import PromptSession
+    from prompt_toolkit.completion import FuzzyCompleter, WordCompleter
     from prompt_toolkit.lexers import PygmentsLexer
     from pygments.lexers.sql import SqlLexer
 
-    session: PromptSession[str] = PromptSession(lexer=PygmentsLexer(SqlLexer))
-    print("SQL on the published marts; `show all tables` lists them, Ctrl-D ends.")
+    # `.` belongs to a word, so that core.f finds core.fct_session.
+    words = completions(con)
+    completer = FuzzyCompleter(WordCompleter(list(words), meta_dict=words), pattern=r"^[A-Za-z0-9_.]+")
+    session: PromptSession[str] = PromptSession(lexer=PygmentsLexer(SqlLexer), completer=completer)
+    print("SQL on the published marts; .help shows examples, Tab completes, Ctrl-D ends.")
     while True:
         try:
             text = session.prompt("marts> ").strip()
@@ -92,6 +110,40 @@ def _statements() -> Iterator[str]:
             return
         if text:
             yield text
+
+
+def completions(con: duckdb.DuckDBPyConnection) -> dict[str, str]:
+    """What the prompt completes: tables, columns and the prompt's own commands, each with what it is."""
+    tables = con.execute("select schema_name || '.' || table_name, coalesce(comment, '') from duckdb_tables() order by 1")
+    words = dict.fromkeys((".help", ".tables", ".columns", ".quit"), "") | dict(tables.fetchall())
+    columns = con.execute("select column_name, any_value(comment) from duckdb_columns() where not internal group by 1 order by 1")
+    return words | {name: comment or "" for name, comment in columns.fetchall()}
+
+
+def _told(con: duckdb.DuckDBPyConnection, command: str) -> None:
+    """The prompt's own commands, which begin with a dot."""
+    name, _, asked = command.rstrip(";").partition(" ")
+    if name == ".help":
+        print(HELP.strip("\n"))
+    elif name == ".tables":
+        found = con.execute(
+            'select schema_name || \'.\' || table_name as "table", estimated_size as rows, comment as "a row is" '
+            "from duckdb_tables() where ? in ('', schema_name) order by 1",
+            [asked.strip()],
+        )
+        print(as_table([column[0] for column in found.description or []], found.fetchall()))
+    elif name == ".columns":
+        found = con.execute(
+            'select column_name as "column", data_type as type, comment as meaning from duckdb_columns() '
+            "where schema_name || '.' || table_name = ? order by column_index",
+            [asked.strip()],
+        )
+        rows = found.fetchall()
+        if not rows:
+            raise UserError(f"there is no table {asked.strip()!r}: .tables lists them")
+        print(as_table(["column", "type", "meaning"], rows))
+    else:
+        raise UserError(f"{name} is no command of this prompt: .help lists them")
 
 
 def _answer(con: duckdb.DuckDBPyConnection, statement: str) -> None:
@@ -113,9 +165,7 @@ def as_table(names: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     cells = [[_cell(value) for value in row] for row in [names, *rows]]
     widths = [max(get_cwidth(row[column]) for row in cells) for column in range(len(names))]
     return "\n".join(
-        "  ".join(
-            text + " " * (width - get_cwidth(text)) for text, width in zip(row, widths, strict=True)
-        ).rstrip()
+        "  ".join(text + " " * (width - get_cwidth(text)) for text, width in zip(row, widths, strict=True)).rstrip()
         for row in cells
     )
 

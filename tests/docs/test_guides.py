@@ -1,0 +1,75 @@
+"""What the guides promise is there: the links, the commands, the dictionary."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from dagster_project.cli import COMMANDS
+from dagster_project.landing.contracts import CONTRACTS
+from dagster_project.site.docs import kpi_dictionary
+from dagster_project.warehouse.policy import read_policy
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+PAGES = sorted([*(REPOSITORY / "docs").glob("*.md"), REPOSITORY / "README.md", REPOSITORY / "README.zh-CN.md"])
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page):
+    for target in re.findall(r"\]\(([^)#]+)\)", page.read_text("utf-8")):
+        if not target.startswith("http"):
+            assert (page.parent / target).exists(), target
+
+
+def test_own_exports_lists_the_columns_of_every_contract():
+    text = (REPOSITORY / "docs" / "own-exports.md").read_text("utf-8")
+    for export, contract in CONTRACTS.items():
+        row = next(line for line in text.splitlines() if line.startswith(f"| `{export}`"))
+        assert re.findall(r"(\w+)[*!?](?= |$)", row.split("|")[3].strip()) == [column.name for column in contract.columns], export
+
+
+def test_the_policy_guide_names_the_columns_of_every_file():
+    text = (REPOSITORY / "docs" / "policy.md").read_text("utf-8")
+    for file in sorted((REPOSITORY / "dbt" / "seeds").glob("*.csv")):
+        row = next(line for line in text.splitlines() if line.startswith(f"| `{file.name}`"))
+        told = re.sub(r" \([^)]*\)", "", row.split("|")[3]).replace(" ", "").split(",")
+        assert told == file.read_text("utf-8").splitlines()[0].split(","), file.name
+
+
+def test_the_policy_guides_examples_pass_the_check(tmp_path):
+    text = (REPOSITORY / "docs" / "policy.md").read_text("utf-8")
+    fenced = re.findall(r"^```(\w*)\n(.+?)\n```$", text, re.M | re.S)
+    examples = [example for language, example in fenced if language == ""]
+    for file in (REPOSITORY / "dbt" / "seeds").glob("*.csv"):
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    for name, example in zip(("kpis.csv", "weight_overrides.csv"), examples, strict=True):
+        with (tmp_path / name).open("a", encoding="utf-8") as lines:
+            lines.write(example + "\n")
+    read_policy(tmp_path)
+
+
+def test_the_dictionary_holds_every_kpi_of_the_registry():
+    page = kpi_dictionary(REPOSITORY / "dbt" / "seeds", "2026-10")
+    rows = (REPOSITORY / "dbt" / "seeds" / "kpis.csv").read_text("utf-8").splitlines()[1:]
+    assert all(f'id="{row.split(",")[0]}"' in page for row in rows)
+
+
+def test_make_docs_writes_the_dictionary_and_the_tables(sample_data, tmp_path):
+    copy = tmp_path / "data"
+    subprocess.run(["cp", "-r", str(sample_data), str(copy)], check=True)
+    command = [sys.executable, "-m", "dagster_project.cli", "docs", f"DATA={copy}"]
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "fct_session" in (copy / "docs" / "dbt.html").read_text("utf-8")
+    assert "指标词典" in (copy / "docs" / "kpis.html").read_text("utf-8")
+
+
+def test_every_command_of_the_guides_is_a_target():
+    told = " ".join(page.read_text("utf-8") for page in PAGES)
+    targets = set(re.search(r"^COMMANDS := ((?:.+\\\n)*.+)", (REPOSITORY / "Makefile").read_text("utf-8"), re.M).group(1).split())
+    assert set(re.findall(r"`make (\w+)", told)) <= targets
+    assert set(COMMANDS) | {"help"} <= targets
