@@ -45,6 +45,7 @@ def _nothing_to_do(run: Run, with_scorecards: bool) -> None:
     steps.forget_changes(run)
     if with_scorecards:
         steps.write_scorecards(run)
+    steps.write_site(run)
 
 
 def _run_graph(run: Run, with_scorecards: bool) -> None:

@@ -43,6 +43,7 @@ class Settings:
     max_expanded_bytes: int = 256 * 1024 * MIB
     max_gzip_ratio: int = 1000
     max_row_bytes: int = 4 * MIB
+    adapters: Path | None = None
 
     @property
     def private(self) -> Path:
@@ -98,6 +99,7 @@ def settings_from_env(environ: Mapping[str, str] | None = None) -> Settings:
         max_expanded_bytes=_whole_number(env, "MAX_EXPANDED_BYTES", Settings.max_expanded_bytes, at_least=1),
         max_gzip_ratio=_whole_number(env, "MAX_GZIP_RATIO", Settings.max_gzip_ratio, at_least=1),
         max_row_bytes=_whole_number(env, "MAX_ROW_BYTES", Settings.max_row_bytes, at_least=MIB),
+        adapters=_absolute(env["ADAPTERS"], REPOSITORY) if "ADAPTERS" in env else None,
     )
 
 

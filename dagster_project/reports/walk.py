@@ -84,6 +84,12 @@ class Story:
     def points(self) -> Decimal:
         return sum((part.points for part in self.parts), ZERO)
 
+    @property
+    def every_target_is_late(self) -> bool:
+        """Whether no line with a target had it in time: told once, not beside each line."""
+        lines = [step.line for part in self.parts for step in part.steps if step.line.target is not None]
+        return bool(lines) and all(line.is_target_late for line in lines)
+
     def bars(self) -> list[Bar]:
         """The scored lines in reading order, each beginning where the one before ended."""
         bars, start = [], ZERO

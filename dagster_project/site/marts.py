@@ -190,6 +190,21 @@ _SALES_BOTH_WAYS = """
 """
 
 
+# What the pages leave to the table itself: rows without a figure, and figures that stand elsewhere on the page.
+_SHOWN = {
+    "chat_sentiment": "t.level <> 'minute' or t.positive_share is not null",
+    "session_review": "t.kind <> 'figure'",
+    "leading_indicators": "t.correlation is not null",
+}
+# Which rows come first where not all are shown.
+_FIRST = {
+    "chat_sentiment": "t.level <> 'session', t.level <> 'product', t.positive_share",
+    "leading_indicators": "not t.is_strongest_lag, t.lag = 0, abs(t.correlation) desc",
+    "scene_highlights": "abs(t.robust_z) desc",
+    "product_actions": "t.action = 'keep', t.room_id, t.explain_order",
+}
+
+
 @dataclass(frozen=True)
 class Insight:
     """A table of schema insights: its rows of the month, how many there are, its comments by column."""
@@ -234,6 +249,7 @@ class SiteMonth:
     reconciled: list[Row]
     sales_both_ways: list[Row]
     insights: dict[str, Insight] = field(default_factory=dict)
+    platform_totals: Insight | None = None
 
     @cached_property
     def told(self) -> dict[tuple[str, str], list[Row]]:
@@ -314,6 +330,7 @@ def read_site_month(marts_db: Path, month: str, currency: str) -> SiteMonth:
             reconciled=rows_of(con, _RECONCILED, month=month),
             sales_both_ways=rows_of(con, _SALES_BOTH_WAYS, month=month),
             insights=_insights(con, month),
+            platform_totals=_platform_totals(con, month),
         )
 
 
@@ -375,13 +392,14 @@ def _insights(con: duckdb.DuckDBPyConnection, month: str) -> dict[str, Insight]:
     return {row["table_name"]: _insight(con, row["table_name"], row["comment"], month) for row in tables}
 
 
-def _insight(con: duckdb.DuckDBPyConnection, table: str, about: str | None, month: str) -> Insight:
+def _insight(con: duckdb.DuckDBPyConnection, table: str, about: str | None, month: str, schema: str = "insights") -> Insight:
     columns = {
         row["column_name"]: row["comment"] or ""
         for row in rows_of(
             con,
-            "select column_name, comment from duckdb_columns() where schema_name = 'insights' "
+            "select column_name, comment from duckdb_columns() where schema_name = $schema "
             "and table_name = $table order by column_index",
+            schema=schema,
             table=table,
         )
     }
@@ -391,12 +409,21 @@ def _insight(con: duckdb.DuckDBPyConnection, table: str, about: str | None, mont
     if "viewer_key" in columns:
         return Insight(table, about or "", {}, [], 0)
     of_month = _month_condition(list(columns))
-    name = _quoted(table)
-    found = rows_of(con, f"select count(*) as n from insights.{name} as t {of_month}", month=month)[0]["n"]
+    name = f"{schema}.{_quoted(table)}"
+    found = rows_of(con, f"select count(*) as n from {name} as t where {of_month}", month=month)[0]["n"]
     # A session's rows stand on its own page, so all of them are read; other tables are cut.
     limit = "" if "session_id" in columns else f"limit {INSIGHT_ROWS}"
-    rows = rows_of(con, f"select t.* from insights.{name} as t {of_month} order by all {limit}", month=month)
+    order = ", ".join([*filter(None, [_FIRST.get(table)]), *(f"t.{_quoted(column)}" for column in columns)])
+    shown = f"select t.* from {name} as t where ({of_month}) and ({_SHOWN.get(table, 'true')}) order by {order} {limit}"
+    rows = rows_of(con, shown, month=month)
     return Insight(table, about or "", columns, rows, found)
+
+
+def _platform_totals(con: duckdb.DuckDBPyConnection, month: str) -> Insight | None:
+    """The platforms' own totals beside ours, where any were delivered."""
+    there = "select comment from duckdb_tables() where schema_name = 'audit' and table_name = 'reconciliation'"
+    found = [_insight(con, "reconciliation", row["comment"], month, "audit") for row in rows_of(con, there)]
+    return found[0] if found and found[0].rows else None
 
 
 def _segments_summed(con: duckdb.DuckDBPyConnection, about: str | None) -> Insight:
@@ -412,13 +439,14 @@ def _segments_summed(con: duckdb.DuckDBPyConnection, about: str | None) -> Insig
 
 
 def _month_condition(columns: Sequence[str]) -> str:
+    """The rows that speak of the month; a row without a month speaks of every month."""
     if "month" in columns:
-        return "where t.month = $month"
+        return "coalesce(t.month, $month) = $month"
     if "business_date" in columns:
-        return "where strftime(t.business_date, '%Y-%m') = $month"
+        return "strftime(t.business_date, '%Y-%m') = $month"
     if "session_id" in columns:
-        return "where t.session_id in (select session_id from core.fct_session where month = $month)"
-    return ""
+        return "t.session_id in (select session_id from core.fct_session where month = $month)"
+    return "true"
 
 
 def _quoted(name: str) -> str:

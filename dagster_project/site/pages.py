@@ -448,13 +448,10 @@ def insight_title(name: str) -> tuple[str, str, str, str]:
 
 
 def most_telling(insight: Insight) -> list[Row]:
-    """The few rows to show beside another subject: strongest first where the table has a strength."""
+    """The few rows to show beside another subject; they come strongest first."""
     rows = insight.rows
     if "is_strongest_lag" in insight.columns:
         rows = [row for row in rows if row["is_strongest_lag"]]
-    for strength in ("correlation", "robust_z"):
-        if strength in insight.columns:
-            rows = sorted(rows, key=lambda row: -abs(row[strength] or 0))
     return rows[:ROWS_BESIDE]
 
 
@@ -567,6 +564,8 @@ def _plain(month: SiteMonth, column: str, row: Row, value: Any) -> str:
             return figures.measured(value, kpi["unit"], month.currency)
         if kpi and column in ("change", "mix_effect", "rate_effect"):
             return figures.change(value, Decimal(0), kpi["unit"], month.currency)
+        if column in ("p_value", "q_value") and value < Decimal("0.001"):
+            return "< 0.001"
         if column.startswith("mape") or column.endswith(("_rate", "share", "share_before", "continuity", "coverage")):
             return figures.percent(value, 1)
         if column.startswith(("gmv", "net_gmv", "gross_profit", "monetary", "forecast", "actual_gmv")):

@@ -228,6 +228,7 @@ INSIGHTS: dict[str, tuple[str, str, str, str]] = {
         "红包、投票、连麦比之前十分钟多带来多少互动",
         "Red packets, votes and co-hosting against the ten minutes before",
     ),
+    "mix_parts": ("结构明细", "Mix by part", "“结构还是比率”的各组", "The parts behind mix or rate"),
     "watch_time_cells": (
         "观看时长单元",
         "Watch time cells",
@@ -268,6 +269,7 @@ LEFT_OUT = {
     "scene_highlights": {"segment_id", "phase_mad", "phase_minutes", "minute_at", "business_date"},
     "phase_summary": {"level", "likes", "follows", "shares", "gifts", "views", "watch_seconds", "chats"},
     "session_review": {"numerator", "business_date"},
+    "leading_indicators": {"label", "is_strongest_lag"},
     "mix_shift": {"month_before", "rate_error", "denominator_before"},
     "watch_time_diagnosis": {"month_before", "viewers_before", "sessions_before"},
     "mode_summary": {"engaged_viewers", "online_at_handoff", "still_online_after"},
@@ -451,6 +453,14 @@ latency_ms_p50|延迟中位数 ms|Latency p50, ms
 latency_ms_p95|延迟 95 分位 ms|Latency p95, ms
 lines|评分行数|Lines
 months|月数|Months
+platform|平台|Platform
+label|名称|Label
+total_date|日期|Date
+ours|我们|Ours
+theirs|平台|Theirs
+difference|差|Difference
+likely_reason|可能原因|Likely reason
+definition|口径|Definition
 capped|封顶行数|Capped
 at_zero|0 分行数|At zero
 capped_share|封顶占比|Capped share
@@ -468,7 +478,6 @@ points|样本数|n
 correlation|秩相关|Spearman
 is_significant|显著|Significant
 is_strongest_lag|最强的一步|Strongest lag
-label|性质|Label
 horizon_minutes|开播分钟|Minutes in
 gmv_so_far|当时成交额|GMV so far
 forecast|预测|Forecast
@@ -525,17 +534,35 @@ fewer than 5 segments or 30 expected interactions|不足 5 个环节或 30 次�
 fewer than 6 lines with a target|有目标的评分行不足 6 行
 no figure differs clearly from the room's|各项与直播间水平没有明显差别
 rarely clicked and earns less per exposure than the room|点击少，每次曝光的收益也低于直播间水平
-the share of returns is above the room's: the lower bound is higher than the room's rate|退货率高于直播间：其下限已超过直播间水平
 those who click buy more often than in the room, and it earns at least as much per exposure|点击者更常成交，每次曝光收益不低于直播间水平
 those who click buy less often than in the room, and it earns less per exposure|点击者较少成交，每次曝光收益低于直播间水平
-the change is within what sessions differ by|变化在场次间正常差异之内
-this part makes up at least 60 % of a change of more than 1.96 standard errors|该部分占变化的 60% 以上，且变化超过 1.96 个标准误
-no part makes up 60 % of the change|没有哪一部分占到变化的 60%
 the tier that the others are held against|其他画质与此档相比
 no playback samples|没有播放样本
 seconds watched in the minute against the mean of the 15 minutes before|该分钟观看秒数与之前 15 分钟均值相比
 seconds stalled of the seconds of playback in 5 minutes, at least three times the region's own share before|5 分钟内卡顿秒数占播放秒数，达该地区之前水平三倍以上
 interactions of 3 minutes against what the 15 minutes before would give|3 分钟互动与之前 15 分钟应有的互动相比
+the share of returns is half as high again as the room's, by its lower bound|退货率的下限比直播间水平高出一半以上
+no part goes beyond 2.58 standard errors and 2 % of the average|没有哪一部分超过 2.58 个标准误和均值的 2%
+this part makes up at least 60 % of what moved beyond 2.58 standard errors|超过 2.58 个标准误的变化中，该部分占 60% 以上
+several parts moved, and none makes up 60 % of the movement|几部分都有变化，没有哪部分占到 60%
+fewer than 30 (or the KPI's min_base) in the denominator of one of the months|某个月的分母低于 30（或该指标的最低基数）
+fewer than 10 earlier forecasts to judge the methods by|可供回测的预测不足 10 次
+fewer than 10 messages|弹幕不足 10 条
+fewer than 12 points|样本不足 12 个
+fewer than 20 earlier sessions that lasted this long, or none of this room|播到这一时长的前场不足 20 场，或没有本直播间的
+no message takes a side|没有表明态度的弹幕
+no model beats the naive forecast on earlier sessions: the naive one is used|没有模型胜过朴素预测，故用朴素预测
+a narrower definition on the platform, or events it filters out|平台口径更窄，或过滤了部分事件
+events that did not reach us, or a wider definition on the platform|有事件未送达我们，或平台口径更宽
+agree|一致
+no employee, or more than one, of that name|没有或不止一位同名员工
+no measure of ours counts this|我们没有对应的度量
+no session of ours in the room at that time|该直播间当时没有我们的场次
+orders attributed to the session by another rule|订单归属规则不同
+subsidies, or orders attributed by another rule|补贴，或订单归属规则不同
+the exports behind ours were never delivered|我们所需的导出从未送达
+the platform cuts to whole minutes|平台只取整分钟
+theirs counts refunds until the sheet was made, ours those completed within 15 days|平台计到制表时的退款，我们计 15 日内完成的退款
 order lines created against product clicks in 15 minutes|15 分钟内下单行数与商品点击相比
 """.strip().splitlines()
 )

@@ -200,7 +200,21 @@ def model_assets(settings: Settings) -> list[dg.AssetsDefinition]:
             steps.write_scorecards(run)
         return dg.MaterializeResult(metadata={"page": dg.MetadataValue.path(run.scorecards)})
 
-    return [marts, scores, snapshot, scorecards]
+    @dg.asset(
+        key=["published", "site"],
+        deps=[snapshot, scorecards],
+        group_name="published",
+        required_resource_keys=RUN,
+        pool=POOL,
+    )
+    def site(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+        """The review site of the last month in the data: last night's sessions, the morning after."""
+        run = context.resources.run
+        with _failures_noted(run):
+            steps.write_site(run)
+        return dg.MaterializeResult(metadata={"page": dg.MetadataValue.path(run.site or "")})
+
+    return [marts, scores, snapshot, scorecards, site]
 
 
 def _models_chosen(context: dg.AssetExecutionContext) -> list[str] | None:

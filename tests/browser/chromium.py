@@ -106,6 +106,10 @@ class Browser:
         features = [{"name": "prefers-color-scheme", "value": scheme}]
         self._call("Emulation.setEmulatedMedia", {"features": features})
 
+    def on_paper(self) -> None:
+        """Lay the page out as it would be printed."""
+        self._call("Emulation.setEmulatedMedia", {"media": "print"})
+
     def pdf(self) -> bytes:
         return base64.b64decode(self._call("Page.printToPDF", {"printBackground": True})["data"])
 

@@ -151,6 +151,19 @@ def test_a_base_and_a_late_flag_in_the_snapshot_are_shown_as_they_are(snapshot, 
     assert "目标迟到" not in staff_page(out, "-ops").text
 
 
+def test_where_every_target_is_late_one_note_says_so(snapshot, policy_dir, tmp_path):
+    out = rewritten(
+        snapshot,
+        tmp_path,
+        policy_dir,
+        "alter table scorecards.scorecard_lines add column is_target_late boolean",
+        "update scorecards.scorecard_lines set is_target_late = true",
+    )
+    for page in (staff_page(out, "0007"), staff_page(out, "-ops")):
+        assert page.text.count("目标迟到") == 1
+        assert "本页所有目标都在当月第一天之后才送达" in page.text
+
+
 def test_a_scored_line_without_points_is_shown_and_adds_nothing(snapshot, policy_dir, tmp_path):
     out = rewritten(
         snapshot,
