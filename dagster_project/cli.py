@@ -29,18 +29,25 @@ COMMANDS = {
         "a total down to its raw rows (STAFF MONTH; KPI for one line, FORMAT=json)",
     ),
     "whatif": ("dagster_project.appraisal.whatif:whatif", "a month under another policy (MONTH POLICY)"),
+    "adapters": ("dagster_project.landing.inspection:adapters_listed", "the platform formats landing reads"),
+    "inspect": (
+        "dagster_project.landing.inspection:inspect",
+        "what landing would make of a file, loading nothing (FILE)",
+    ),
     "query": (
         "dagster_project.warehouse.read:query",
         "read-only SQL prompt on the published marts; SQL=… for one statement",
     ),
     "export": ("dagster_project.warehouse.read:export", "one self-contained file of the marts (OUT=file)"),
     "site": ("dagster_project.web:site", "the review site of a month, opened where there is a screen (MONTH)"),
+    "docs": ("dagster_project.site.docs:docs", "the KPI dictionary and dbt's pages on every table"),
     "ui": ("dagster_project.web:ui", "Dagster's page on 127.0.0.1"),
     "sample": (
         "dagster_project.simulator.command:sample",
         "exports of any size from a seed (OUT EVENTS SEED ROOMS START END)",
     ),
     "test": ("dagster_project.cli:test", "all tests but the slow ones"),
+    "screenshots": ("dagster_project.cli:screenshots", "the README's pictures, from the scored sample in DATA"),
     "lint": ("dagster_project.cli:lint", "ruff, sqlfluff and mypy"),
 }
 
@@ -74,6 +81,12 @@ def main(arguments: list[str], environ: Mapping[str, str]) -> int:
 def test(environ: Mapping[str, str]) -> int:
     """`make test`: pytest with one process per core, a file's tests staying together with their fixtures."""
     return _python("pytest", "-n", "auto", "--dist", "loadfile")
+
+
+def screenshots(environ: Mapping[str, str]) -> int:
+    """`make screenshots`: docs/images, by headless Chromium."""
+    script = str(REPOSITORY / "tests" / "browser" / "screenshots.py")
+    return subprocess.run([sys.executable, script], cwd=REPOSITORY, env=dict(environ), check=False).returncode
 
 
 def lint(environ: Mapping[str, str]) -> int:
