@@ -102,6 +102,9 @@ def byte_blocks(path: Path, settings: Settings) -> Iterator[bytes]:
             yield from iter(lambda: file.read(BLOCK_BYTES), b"")
             return
         size = path.stat().st_size
+        if not size:
+            # Python reads no bytes as an archive of nothing; a gzip file of no rows has 20 bytes.
+            raise FileRejected("gzip file is cut short")
         expanded = 0
         try:
             with gzip.GzipFile(fileobj=file) as unzipped:
@@ -503,9 +506,9 @@ def open_parquet(path: Path, settings: Settings, wanted: Collection[str] | None 
     """A Parquet file with its own types; text columns are proved to be UTF-8."""
     try:
         file = pq.ParquetFile(path, page_checksum_verification=True, coerce_int96_timestamp_unit="us")
-    except (pa.ArrowException, OSError) as error:
+        schema = file.schema_arrow
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise FileRejected(f"Parquet file is cut short or corrupt: {_first_line(error)}") from None
-    schema = file.schema_arrow
     doubled = sorted({name for name in schema.names if schema.names.count(name) > 1})
     if doubled:
         raise FileRejected(f"column {', '.join(doubled)} stands twice in the schema")
@@ -555,8 +558,11 @@ def _parquet_batches(
             table = pa.table([*columns, numbers], names=[*source.columns, "_row_no"])
             _refuse_long_rows(table, settings)
             yield _without_rows(Batch(table), unreadable)
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise FileRejected(f"Parquet file is corrupt: {_first_line(error)}") from None
+    # A page whose header is damaged is passed over without an error: checksums cover what a page holds, not its kind.
+    if row_no != file.metadata.num_rows:
+        raise FileRejected(f"Parquet file is corrupt: {row_no} of its {file.metadata.num_rows} rows can be read")
 
 
 def _plain_column(column: pa.Array, kind: pa.DataType, unreadable: set[int], source: Source) -> pa.Array:

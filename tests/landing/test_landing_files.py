@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from dagster_project.landing import clear_changes, delivery
+from dagster_project.landing.readers import FileRejected, open_source
 from dagster_project.settings import UserError
 from tests.landing.delivered import EVENT, ORDER, ROOM, SESSION, World, csv_bytes, json_bytes, many
 
@@ -125,6 +126,7 @@ LACKING = {"order_line_id": "L2", "order_id": "O2"}
 BROKEN = {
     "cut.csv.gz": (gzip.compress(csv_bytes([ORDER]) * 50)[:-20], "gzip file is cut short"),
     "crc.csv.gz": (gzip.compress(csv_bytes([ORDER]))[:-8] + b"\0\0\0\0\1\0\0\0", "gzip file is corrupt"),
+    "empty.jsonl.gz": (b"", "gzip file is cut short"),
     "none.csv.gz": (b"no gzip at all", "gzip file is corrupt"),
     "cut.jsonl": (json_bytes([ORDER, ORDER])[:-30], "JSON Lines file is cut inside its last row"),
     "gbk.jsonl": (json_bytes([{**ORDER, "product_id": "货"}]).decode().encode("gbk"), "text is not UTF-8"),
@@ -174,6 +176,24 @@ def test_a_cut_or_flipped_parquet_file_is_rejected_whole(world: World):
     assert "corrupt" in world.verdict("orders/flipped.parquet")[1]
     assert world.verdict("orders/cut.parquet")[0] == "rejected"
     assert world.one("SELECT count(*) FROM raw.orders") == 1
+
+
+def test_no_flipped_bit_of_a_parquet_file_loses_rows_or_ends_the_night(world: World):
+    # The kind of a page and the names of columns stand outside what a checksum covers.
+    table = pa.Table.from_pylist([{**ORDER, "order_line_id": f"L{number}"} for number in range(200)])
+    file = world.exports / "orders.parquet"
+    pq.write_table(table, file, write_page_checksum=True)
+    content = file.read_bytes()
+    chunk = pq.ParquetFile(file).metadata.row_group(0).column(0)
+    heads = range(chunk.dictionary_page_offset, chunk.dictionary_page_offset + 12)
+    named = content.index(b"order_line_id", chunk.data_page_offset + chunk.total_compressed_size)
+    for place, bit in [(at, bit) for at in [*heads, named] for bit in range(8)]:
+        file.write_bytes(content[:place] + bytes([content[place] ^ 1 << bit]) + content[place + 1 :])
+        try:
+            read = list(open_source(file, world.settings).batches)
+        except FileRejected:
+            continue
+        assert sum(batch.table.num_rows for batch in read) == 200, (place, bit)
 
 
 @pytest.mark.parametrize("encoding", ["gb18030", "utf-8-sig"])
