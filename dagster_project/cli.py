@@ -34,6 +34,10 @@ COMMANDS = {
         "dagster_project.landing.inspection:inspect",
         "what landing would make of a file, loading nothing (FILE)",
     ),
+    "watch": (
+        "dagster_project.insights.watch:watch",
+        "alerts while sessions run, from files as they land (EXPORTS DATA; WATCH_WEBHOOK=address posts them)",
+    ),
     "query": (
         "dagster_project.warehouse.read:query",
         "read-only SQL prompt on the published marts; SQL=… for one statement",

@@ -43,6 +43,7 @@ def _nothing_to_do(run: Run, with_scorecards: bool) -> None:
     run.message = "nothing to do: no new rows since the last published snapshot"
     run.snapshot = current_snapshot(run.settings.published).name
     steps.forget_changes(run)
+    steps.write_audiences(run)
     if with_scorecards:
         steps.write_scorecards(run)
     steps.write_site(run)

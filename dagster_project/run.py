@@ -133,6 +133,14 @@ def build_marts(run: Run, models: Sequence[str] | None = None) -> list[NodeResul
     return results
 
 
+def add_insights(run: Run) -> None:
+    """The insights that SQL has no words for, of the dates that the marts were rebuilt for."""
+    from dagster_project.insights.build import run_insights
+
+    with step(run, "insights"), warehouse(run.settings) as con:
+        run_insights(con, run.settings)
+
+
 def test_nominations(run: Run) -> None:
     """The two-sided tests of the award nominations, which SQL has no distributions for."""
     from dagster_project.appraisal import awards
@@ -190,6 +198,18 @@ def forget_changes(run: Run) -> None:
     with warehouse(run.settings) as con:
         clear_changes(con)
         clear_affected_dates(con)
+
+
+def write_audiences(run: Run) -> None:
+    """The viewer keys of each audience segment as CSV, from the published snapshot."""
+    snapshot = current_snapshot(run.settings.published)
+    out = run.settings.data / "audiences"
+    if _snapshot_of(out) != snapshot.name:
+        from dagster_project.insights.audience import write_audiences as write
+
+        with step(run, "audiences"):
+            write(snapshot / "marts.duckdb", out, run.settings)
+            _note_snapshot(out, snapshot.name)
 
 
 def write_scorecards(run: Run) -> None:

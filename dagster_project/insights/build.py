@@ -7,6 +7,8 @@ import duckdb
 from dagster_project.insights import chat_sentiment, gmv_forecast, leading_indicators
 from dagster_project.settings import Settings
 
+TABLES = (leading_indicators.TABLE, gmv_forecast.TABLE, chat_sentiment.TABLE)
+
 
 def run_insights(con: duckdb.DuckDBPyConnection, settings: Settings) -> None:
     """Write insights.leading_indicators, gmv_forecast, chat_sentiment and the top terms of scene_highlights.

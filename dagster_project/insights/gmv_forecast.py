@@ -18,10 +18,11 @@ from dagster_project.insights.tables import Table, append, create, fixed
 HORIZONS = (30, 60, 120)
 MIN_TRAINING = 20
 MIN_BACKTEST = 10
-MOST_TRAINING = 200  # the latest; older evenings say less
+MOST_TRAINING = 200  # of the sessions before; older evenings say less
 RIDGE = 1.0
 NAIVE = ("last_similar", "share_curve")
 MODELS = ("ridge",)
+METHODS = (*NAIVE, *MODELS)
 
 TABLE = Table(
     "gmv_forecast",
@@ -32,7 +33,7 @@ TABLE = Table(
         ("room_id", "varchar", "Live room (直播间)."),
         ("business_date", "date", "Local date of the session's start."),
         ("horizon_minutes", "bigint", "Minutes after the start at which the forecast is made."),
-        ("gmv_so_far", "decimal(38,2)", "GMV of lines created in these minutes and paid."),
+        ("gmv_so_far", "decimal(38,2)", "GMV of lines created and paid in these minutes."),
         ("forecast", "decimal(38,0)", "Final GMV as forecast, whole units of the reporting currency."),
         ("forecast_low", "decimal(38,0)", "Lower end of the 80 % interval, from the errors of earlier forecasts."),
         ("forecast_high", "decimal(38,0)", "Upper end of the 80 % interval."),
@@ -61,7 +62,7 @@ class Evening:
     started_at: datetime
     ended_at: datetime
     final: float
-    at: dict[int, np.ndarray] = field(default_factory=dict)  # horizon → (gmv, clicks, views, orders) so far
+    at: dict[int, np.ndarray] = field(default_factory=dict)  # horizon → (gmv, orders, lines, clicks, views) so far
 
 
 @dataclass
@@ -98,104 +99,118 @@ def read_evenings(con: duckdb.DuckDBPyConnection) -> list[Evening]:
         ).fetchall()
     }
     for horizon in HORIZONS:
+        # Only what was known at that minute: a line created by then and paid later is a line, and no money yet.
         for session, *figures in con.execute(
-            "select session_id, sum(gmv)::double, sum(clicks)::double, sum(views)::double, sum(orders_paid)::double "
-            "from core.fct_scene where minute < ? group by session_id having count(*) = ?",
-            [horizon, horizon],
+            "with sessions as (select session_id, started_at, started_at + to_minutes(?) as cut_at from core.fct_session "
+            "where ended_at > started_at + to_minutes(?)), "
+            "sold as (select sessions.session_id, sum(gmv) filter (where paid_at <= cut_at) as gmv, "
+            "count(distinct order_id) filter (where paid_at <= cut_at) as orders, count(*) as lines "
+            "from sessions inner join core.fct_order_line as lines on sessions.session_id = lines.session_id "
+            "and lines.created_at >= sessions.started_at and lines.created_at < sessions.cut_at group by 1), "
+            "seen as (select session_id, sum(clicks) as clicks, sum(views) as views from core.fct_scene "
+            "where minute < ? group by 1) "
+            "select session_id, coalesce(gmv, 0)::double, coalesce(orders, 0)::double, coalesce(lines, 0)::double, "
+            "coalesce(clicks, 0)::double, coalesce(views, 0)::double "
+            "from sessions left join sold using (session_id) left join seen using (session_id)",
+            [horizon, horizon, horizon],
         ).fetchall():
-            evening = evenings.get(session)
-            if evening and (evening.ended_at - evening.started_at).total_seconds() > horizon * 60:
-                evening.at[horizon] = np.array(figures)
+            evenings[session].at[horizon] = np.array(figures)
     return list(evenings.values())
 
 
 def backtest(evenings: Sequence[Evening], horizon: int) -> list[Forecast]:
     """A forecast of every session that lasted beyond the horizon, from those that were over before it began."""
     seen = [each for each in evenings if horizon in each.at]
-    said: list[tuple[Evening, dict[str, float]]] = []  # earlier sessions that all methods forecast
-    made: list[Forecast] = []
+    known = _Known(seen, horizon)
+    count = len(seen)
+    said = np.full((count, len(METHODS)), np.nan)  # by every method
+    bounds = np.full((count, 2), np.nan)
     forecasts = []
-    for evening in seen:
-        earlier = [each for each in seen if each.ended_at <= evening.started_at]
+    for place, evening in enumerate(seen):
         forecast = Forecast(evening, horizon)
         forecasts.append(forecast)
-        methods = forecast_all(earlier, evening, horizon)
+        over = known.over_before(place)
+        methods = known.forecast_all(place, over)
         if methods is None:
             forecast.reason = "fewer than 20 earlier sessions that lasted this long, or none of this room"
             continue
-        past = [(each, values) for each, values in said if each.ended_at <= evening.started_at and each.final > 0]
+        said[place] = methods
+        past = over[np.isfinite(said[over, 0]) & (known.final[over] > 0)]
         forecast.backtests = len(past)
-        said.append((evening, methods))
         if len(past) < MIN_BACKTEST:
             forecast.reason = "fewer than 10 earlier forecasts to judge the methods by"
             continue
-        forecast.mapes = {
-            name: float(np.mean([abs(values[name] - each.final) / each.final for each, values in past]))
-            for name in (*NAIVE, *MODELS)
-        }
+        errors = np.abs(said[past] - known.final[past, None]) / known.final[past, None]
+        forecast.mapes = dict(zip(METHODS, errors.mean(axis=0).tolist(), strict=True))
         naive = min(NAIVE, key=lambda name: forecast.mapes[name])
         model = min(MODELS, key=lambda name: forecast.mapes[name])
         chosen = model if forecast.mapes[model] < forecast.mapes[naive] else naive
         if chosen == naive:
             forecast.reason = "no model beats the naive forecast on earlier sessions: the naive one is used"
-        forecast.method, forecast.value = chosen, methods[chosen]
-        forecast.low, forecast.high = interval(
-            methods[chosen], [(values[chosen], each.final) for each, values in past]
-        )
-        held = [
-            each.low <= each.evening.final <= each.high
-            for each in made
-            if each.evening.ended_at <= evening.started_at and each.low is not None and each.high is not None
-        ]
-        forecast.coverage = float(np.mean(held)) if len(held) >= MIN_BACKTEST else None
-        made.append(forecast)
+        column = METHODS.index(chosen)
+        forecast.method, forecast.value = chosen, float(said[place, column])
+        forecast.low, forecast.high = interval(forecast.value, said[past, column], known.final[past])
+        told = over[np.isfinite(bounds[over, 0])]
+        if len(told) >= MIN_BACKTEST:
+            held = (bounds[told, 0] <= known.final[told]) & (known.final[told] <= bounds[told, 1])
+            forecast.coverage = float(held.mean())
+        bounds[place] = forecast.low, forecast.high
     return forecasts
 
 
-def forecast_all(earlier: Sequence[Evening], evening: Evening, horizon: int) -> dict[str, float] | None:
-    """The forecast of every method, or None where one of them has too little to go by."""
-    room = [each for each in earlier if each.room_id == evening.room_id]
-    if len(earlier) < MIN_TRAINING or not room:
-        return None
-    similar = [each for each in room if each.mode == evening.mode] or room
-    shares = [each.at[horizon][0] / each.final for each in room if each.final > 0]
-    share = float(np.median(shares)) if shares else 0.0
-    so_far = float(evening.at[horizon][0])
-    training = list(earlier[-MOST_TRAINING:])
-    rooms = sorted({each.room_id for each in training})
-    design = np.array([_features(each, horizon, rooms) for each in training])
-    target = np.log1p([each.final for each in training])
-    # In plain sums rather than BLAS, whose last digit hangs on the number of threads.
-    centre = design.mean(axis=0)
-    centred = design - centre
-    gram = np.einsum("ni,nj->ij", centred, centred) + RIDGE * np.eye(design.shape[1])
-    slopes = np.linalg.solve(gram, np.einsum("ni,n->i", centred, target - target.mean()))
-    predicted = target.mean() + float(
-        np.einsum("i,i->", np.array(_features(evening, horizon, rooms)) - centre, slopes)
-    )
-    return {
-        "last_similar": max(similar[-1].final, so_far),
-        "share_curve": so_far / share if share > 0 else max(similar[-1].final, so_far),
-        "ridge": max(float(np.expm1(min(predicted, target.max() + 2))), so_far),
-    }
+class _Known:
+    """Sessions in order of their start as arrays, and what each may learn from those before it."""
+
+    def __init__(self, seen: Sequence[Evening], horizon: int) -> None:
+        self.started = np.array([each.started_at for each in seen], dtype="datetime64[us]")
+        self.ended = np.array([each.ended_at for each in seen], dtype="datetime64[us]")
+        self.final = np.array([each.final for each in seen])
+        self.rooms = np.array([each.room_id for each in seen], dtype=object)
+        self.modes = np.array([each.mode for each in seen], dtype=object)
+        self.so_far = np.array([each.at[horizon][0] for each in seen])
+        hours = (self.ended - self.started) / np.timedelta64(1, "h")
+        figures = np.array([each.at[horizon] for each in seen]).reshape(len(seen), -1)
+        self.features = np.column_stack([np.log1p(figures), np.log(hours)]) if len(seen) else np.zeros((0, 1))
+
+    def over_before(self, place: int) -> np.ndarray:
+        """Places of the sessions before this one that were over when it began; the latest only."""
+        before = np.arange(max(0, place - MOST_TRAINING), place)
+        return before[self.ended[before] <= self.started[place]]
+
+    def forecast_all(self, place: int, over: np.ndarray) -> list[float] | None:
+        """The forecast of every method, or None where one of them has too little to go by."""
+        room = over[self.rooms[over] == self.rooms[place]]
+        if len(over) < MIN_TRAINING or not len(room):
+            return None
+        so_far = float(self.so_far[place])
+        similar = room[self.modes[room] == self.modes[place]]
+        last = max(float(self.final[similar[-1] if len(similar) else room[-1]]), so_far)
+        sold = room[self.final[room] > 0]
+        share = float(np.median(self.so_far[sold] / self.final[sold])) if len(sold) else 0.0
+        return [last, so_far / share if share > 0 else last, max(self._ridge(place, over), so_far)]
+
+    def _ridge(self, place: int, over: np.ndarray) -> float:
+        """Ridge regression of the logarithm of the final GMV."""
+        # In plain sums rather than BLAS, whose last digit hangs on the number of threads.
+        places = np.append(over, place)
+        rooms = np.array(sorted(set(self.rooms[over])), dtype=object)
+        design = np.column_stack([self.features[places], 3.0 * (self.rooms[places][:, None] == rooms)])
+        target = np.log1p(self.final[over])
+        centre = design[:-1].mean(axis=0)
+        centred = design - centre
+        gram = np.einsum("ni,nj->ij", centred[:-1], centred[:-1]) + RIDGE * np.eye(design.shape[1])
+        slopes = np.linalg.solve(gram, np.einsum("ni,n->i", centred[:-1], target - target.mean()))
+        predicted = float(target.mean() + np.einsum("i,i->", centred[-1], slopes))
+        return float(np.expm1(min(predicted, target.max() + 2)))
 
 
-def interval(value: float, past: Sequence[tuple[float, float]]) -> tuple[float, float]:
+def interval(value: float, forecasts: np.ndarray, actuals: np.ndarray) -> tuple[float, float]:
     """80 % interval of what comes, from the ratios actual / forecast of earlier forecasts (split-conformal ranks)."""
-    ratios = np.sort([(actual + 1) / (forecast + 1) for forecast, actual in past])
+    ratios = np.sort((actuals + 1) / (forecasts + 1))
     count = len(ratios)
     low = max(int(np.floor(0.1 * (count + 1))) - 1, 0)
     high = min(int(np.ceil(0.9 * (count + 1))) - 1, count - 1)
     return float((value + 1) * ratios[low] - 1), float((value + 1) * ratios[high] - 1)
-
-
-def _features(evening: Evening, horizon: int, rooms: Sequence[str]) -> list[float]:
-    hours = (evening.ended_at - evening.started_at).total_seconds() / 3600
-    return [
-        *np.log1p(evening.at[horizon]),
-        float(np.log(hours)),
-        *(3.0 * (evening.room_id == room) for room in rooms),
-    ]
 
 
 def _row(each: Forecast) -> tuple[object, ...]:

@@ -140,30 +140,64 @@ def change_of(values: np.ndarray) -> np.ndarray:
     return np.round(change, 9)
 
 
-def associate(
-    leader: np.ndarray, result: np.ndarray, block: np.ndarray, weights: np.ndarray
-) -> Association:
-    """Spearman of two aligned series; `block` is the block of each pair, `weights` draws × blocks."""
-    points = len(leader)
-    if points < MIN_POINTS:
-        return Association(points, reason="fewer than 12 points")
-    x, y = _ranks(leader), _ranks(result)
-    if not (x.any() and y.any()):
-        return Association(points, reason="no variance")
-    count = weights.shape[1]
-    sums = np.stack(
-        [np.bincount(block, values, count) for values in (np.ones(points), x, y, x * x, y * y, x * y)]
-    )
-    correlation = float(_correlations(sums.sum(axis=1)[:, None])[0])
-    drawn = _correlations(sums @ weights.T)
-    drawn = drawn[np.isfinite(drawn)]
-    if len(drawn) < RESAMPLES // 2 or float(drawn.std()) == 0.0 or len(np.unique(block)) < 4:
-        return Association(points, correlation, reason="fewer than 4 blocks to resample")
-    from scipy.stats import norm
+@dataclass(frozen=True)
+class Ranked:
+    """One side of a correlation: centred average ranks (Pearson on these is Spearman), and their sums by block."""
 
-    low, high = np.quantile(drawn, [0.025, 0.975])
-    p_value = float(2 * norm.sf(abs(correlation) / float(drawn.std(ddof=1))))
-    return Association(points, correlation, float(low), float(high), p_value)
+    ranks: np.ndarray
+    sums: np.ndarray
+    squares: np.ndarray
+
+
+def rank(values: np.ndarray, block: np.ndarray, blocks: int) -> Ranked:
+    """Rank a series; `block` is the block of each value, of so many blocks."""
+    from scipy.stats import rankdata
+
+    ranks = rankdata(values) - (len(values) + 1) / 2
+    return Ranked(ranks, np.bincount(block, ranks, blocks), np.bincount(block, ranks * ranks, blocks))
+
+
+def associate(x: Ranked, y: Ranked, block: np.ndarray, weights: np.ndarray) -> Association:
+    """Spearman of two aligned series; `block` is the block of each pair, `weights` draws × blocks."""
+    return associate_all([(x, y, block)], weights)[0]
+
+
+def associate_all(pairs: Sequence[tuple[Ranked, Ranked, np.ndarray]], weights: np.ndarray) -> list[Association]:
+    """The same for many pairs of series, resampled together."""
+    from scipy.special import ndtr
+
+    if not pairs:
+        return []
+    count = weights.shape[1]
+    sums = np.empty((6, len(pairs), count))
+    for place, (x, y, block) in enumerate(pairs):
+        sums[0, place] = np.bincount(block, minlength=count)
+        sums[1:5, place] = x.sums, y.sums, x.squares, y.squares
+        sums[5, place] = np.bincount(block, x.ranks * y.ranks, count)
+    whole = _correlations(sums.sum(axis=2))
+    # Ranks are halves and draws are counts: these sums are exact, in whatever order they are added.
+    drawn = _correlations(sums @ weights.T)
+    enough = np.isfinite(drawn).sum(axis=1) >= RESAMPLES // 2
+    # A draw without variance says nothing: it counts as the figure itself.
+    drawn = np.where(np.isfinite(drawn), drawn, whole[:, None])
+    low, high = np.quantile(drawn, [0.025, 0.975], axis=1)
+    error = drawn.std(axis=1, ddof=1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        p_value = 2 * ndtr(-np.abs(whole) / error)
+    found = []
+    for place, (x, y, block) in enumerate(pairs):
+        points = len(block)
+        if points < MIN_POINTS:
+            found.append(Association(points, reason="fewer than 12 points"))
+        elif not (x.ranks.any() and y.ranks.any()):
+            found.append(Association(points, reason="no variance"))
+        elif not enough[place] or error[place] == 0 or np.count_nonzero(sums[0, place]) < 4:
+            reason = "fewer than 4 blocks to resample"
+            found.append(Association(points, float(whole[place]), reason=reason))
+        else:
+            figures = (float(whole[place]), float(low[place]), float(high[place]), float(p_value[place]))
+            found.append(Association(points, *figures))
+    return found
 
 
 def _all_pairs(
@@ -177,31 +211,34 @@ def _all_pairs(
     rng = np.random.default_rng(20261001)
     count = int(block.max()) + 1 if len(block) else 1
     weights = rng.multinomial(count, np.full(count, 1 / count), RESAMPLES).astype(float)
-    found = {}
+    there = {name: np.isfinite(series) for name, series in changes.items()}
+    found: dict[tuple[str, str, int], Association] = {}
     for lag in lags:
         kept = max(len(block) - lag, 0)
         before, after = slice(None, kept), slice(lag, None)
         same = block[before] == block[after] if within_blocks else np.ones(kept, bool)
+        # Most series lack the same minutes, so a series is ranked once for all its partners.
+        ranked: dict[tuple[str, bool, bytes], Ranked] = {}
+        pairs = {}
         for leader in leaders:
             for result in results:
                 if leader == result:
                     continue
-                x, y = changes[leader][before], changes[result][after]
-                use = same & np.isfinite(x) & np.isfinite(y)
-                found[leader, result, lag] = associate(x[use], y[use], block[after][use], weights)
+                use = same & there[leader][before] & there[result][after]
+                mask, blocks = use.tobytes(), block[after][use]
+                sides = []
+                for name, part in ((leader, before), (result, after)):
+                    key = (name, part is before, mask)
+                    if key not in ranked:
+                        ranked[key] = rank(changes[name][part][use], blocks, count)
+                    sides.append(ranked[key])
+                pairs[leader, result, lag] = (sides[0], sides[1], blocks)
+        found |= dict(zip(pairs, associate_all(list(pairs.values()), weights), strict=True))
     return found
 
 
-def _ranks(values: np.ndarray) -> np.ndarray:
-    """Average ranks less their mean: Pearson on these is Spearman."""
-    from scipy.stats import rankdata
-
-    ranks = rankdata(values)
-    return ranks - ranks.mean()
-
-
 def _correlations(sums: np.ndarray) -> np.ndarray:
-    """Pearson from sums (n, x, y, xx, yy, xy) × draws."""
+    """Pearson from sums (n, x, y, xx, yy, xy), each of any shape."""
     n, x, y, xx, yy, xy = sums
     with np.errstate(invalid="ignore", divide="ignore"):
         return (n * xy - x * y) / np.sqrt((n * xx - x * x) * (n * yy - y * y))

@@ -7,14 +7,17 @@ again, and one that does not is written at the next look, whatever ended the pro
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
-import queue
+import signal
 import sys
 import threading
 import time
+import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,26 +27,28 @@ from urllib.parse import urlsplit
 import duckdb
 
 from dagster_project.landing import clear_changes, land
-from dagster_project.settings import Settings, UserError, connect, settings_from_env
+from dagster_project.lock import run_lock
+from dagster_project.settings import REPOSITORY, Settings, UserError, connect, settings_from_env
 from dagster_project.warehouse.build import clear_affected_dates, run_dbt
-from dagster_project.warehouse.policy import load_policy, read_policy
+from dagster_project.warehouse.hashes import hash_files
+from dagster_project.warehouse.policy import load_policy, policy_hash, read_policy
 
 POLL_SECONDS = 2.0
 RETRY_SECONDS = 20.0  # after a look that failed
 # The alerts, and the tables of the look before by which the affected dates are told.
 MODELS = ("+alerts", "+fct_duty", "+fct_order_line", "+fct_product")
+MADE_BY = ("dbt/**/*.sql", "dbt/**/*.yml", "dagster_project/landing/*.py")
 WEBHOOK_TIMEOUT_SECONDS = 5.0
-WEBHOOK_TRIES = 3
-WEBHOOK_WAITING = 1000  # alerts; a webhook that is dead for longer loses the oldest, the file none
+WEBHOOK_REST_SECONDS = (1.0, 60.0)  # after a failed post: at first, at most
 
 
 @dataclass
 class Watch:
-    """One watcher: where it builds, where it writes, what it has written."""
+    """One watcher: where it builds, where it writes, what it has written, what its database is made by."""
 
     settings: Settings
     file: Path
-    notify: Callable[[dict[str, Any]], None] | None = None
+    made_by: str
     written: set[str] = field(default_factory=set)
 
 
@@ -51,50 +56,78 @@ def watch(environ: Mapping[str, str]) -> int:
     """Watch EXPORTS until interrupted; WATCH_WEBHOOK is told of every alert. Returns the exit status."""
     settings = settings_from_env(environ)
     url = environ.get("WATCH_WEBHOOK", "")
-    watcher = start(settings, Webhook(url).put if url else None)
-    print(f"watching {settings.exports}, writing {watcher.file} (Ctrl-C ends)", file=sys.stderr, flush=True)
-    seen: object = None
-    failed_at = -RETRY_SECONDS
-    try:
-        while True:
+    if url:
+        check_address(url)
+    with run_lock(settings.private / "watch.lock"), ended_by_signals() as ended:
+        watcher = start(settings)
+        webhook = Webhook(url, watcher.file) if url else None
+        print(f"watching {settings.exports}, writing {watcher.file} (Ctrl-C ends)", file=sys.stderr, flush=True)
+        seen: object = None
+        try_at = 0.0
+        while not ended.is_set():
             now = listing(settings.exports)
-            if now != seen or (failed_at > 0 and time.monotonic() - failed_at > RETRY_SECONDS):
+            if now != seen or (try_at and time.monotonic() >= try_at):
+                try_at = 0.0
                 try:
                     for alert in look(watcher):
                         print(json.dumps(alert, ensure_ascii=False), flush=True)
-                    failed_at = -RETRY_SECONDS
+                    if webhook is not None:
+                        webhook.tell()
                 except (UserError, duckdb.Error, OSError) as error:
                     print(f"watch: {str(error).splitlines()[0]}; trying again", file=sys.stderr, flush=True)
-                    failed_at = time.monotonic()
+                    try_at = time.monotonic() + RETRY_SECONDS
                 # As it was before the look: a file that came during it changes the next listing.
                 seen = now
-            time.sleep(POLL_SECONDS)
-    except KeyboardInterrupt:
-        return 0
+            ended.wait(POLL_SECONDS)
+    return 0
 
 
-def start(settings: Settings, notify: Callable[[dict[str, Any]], None] | None = None) -> Watch:
+@contextmanager
+def ended_by_signals() -> Iterator[threading.Event]:
+    """Set on the first SIGTERM or SIGINT, so that a look is brought to its end; the second one ends at once."""
+    ended = threading.Event()
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+
+    def end(number: int, _: object) -> None:
+        ended.set()
+        signal.signal(number, signal.SIG_DFL)
+
+    for number in before:
+        signal.signal(number, end)
+    try:
+        yield ended
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def start(settings: Settings) -> Watch:
     """A watcher with its own database under the private folder; what the alerts file holds counts as written."""
     settings.private.mkdir(mode=0o700, parents=True, exist_ok=True)
+    settings.data.chmod(0o755)
     own = replace(settings, data=settings.private / "watch")
     file = settings.data / "alerts" / "alerts.jsonl"
     file.parent.mkdir(parents=True, exist_ok=True)
-    watcher = Watch(own, file, notify, written_ids(file))
+    policy = read_policy(settings.policy)
+    made_by = f"{hash_files(REPOSITORY, MADE_BY)} {policy_hash(policy)} {settings.reporting_currency}"
     with connect(own.warehouse_path, own) as con:
-        load_policy(con, read_policy(settings.policy))
-    return watcher
+        load_policy(con, policy)
+    return Watch(own, file, made_by, written_ids(file))
 
 
 def look(watcher: Watch) -> list[dict[str, Any]]:
     """Land what is new, apply the rules to the dates it touches, write and return the alerts not yet written."""
     settings = watcher.settings
+    note = settings.data / "made_by"
     with connect(settings.warehouse_path, settings) as con:
         land(con, settings, f"watch-{datetime.now(UTC):%Y%m%dT%H%M%S}")
         # What a killed look had landed is still listed here, so it is built now.
         is_changed = con.execute("select count(*) from raw.changes").fetchall()[0][0] > 0
-        is_built = _is_built(con)
+    # Whole builds only are noted: one that a kill cut short, or that older rules made, is made anew.
+    is_built = note.is_file() and note.read_text(encoding="utf-8") == watcher.made_by
     if is_changed or not is_built:
         run_dbt(settings, select=MODELS, exclude="resource_type:test", full_refresh=not is_built)
+        note.write_text(watcher.made_by, encoding="utf-8")
         with connect(settings.warehouse_path, settings) as con:
             clear_changes(con)
             clear_affected_dates(con)
@@ -102,10 +135,7 @@ def look(watcher: Watch) -> list[dict[str, Any]]:
         alerts = read_alerts(con)
     new = [alert for alert in alerts if alert["alert_id"] not in watcher.written]
     write_lines(watcher.file, new)
-    for alert in new:
-        watcher.written.add(alert["alert_id"])
-        if watcher.notify is not None:
-            watcher.notify(alert)
+    watcher.written.update(alert["alert_id"] for alert in new)
     return new
 
 
@@ -154,60 +184,82 @@ def listing(folder: Path) -> list[tuple[str, int, int]]:
     return sorted(found)
 
 
-class Webhook:
-    """Posts alerts from a thread of its own: what waits there, or fails there, holds nothing else up."""
+def check_address(url: str) -> None:
+    """Raise UserError where a webhook's address is none that can be posted to."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise UserError("WATCH_WEBHOOK is no http or https address: give one, or leave it out")
 
-    def __init__(self, url: str) -> None:
-        if urlsplit(url).scheme not in ("http", "https"):
-            raise UserError("WATCH_WEBHOOK is no http or https address: give one, or leave it out")
-        self.url = url
-        self.waiting: queue.Queue[dict[str, Any]] = queue.Queue(WEBHOOK_WAITING)
+
+class Webhook:
+    """Posts the lines of the alerts file from a thread of its own: what fails there holds nothing else up.
+
+    How far it is stands beside the file in `.posted` (bytes), so a restart goes on there; an alert whose answer a kill
+    cut off is posted again, under the same alert_id. What cannot be reached is tried until it can, the oldest alert
+    first; an alert that the other side refuses (400 to 499, but for 408 and 429) is told of and passed over.
+    """
+
+    def __init__(self, url: str, file: Path) -> None:
+        check_address(url)
+        self.url, self.file, self.mark = url, file, file.with_name(".posted")
+        self.news = threading.Event()
+        self.news.set()
         threading.Thread(target=self._post_all, daemon=True, name="webhook").start()
 
-    def put(self, alert: dict[str, Any]) -> None:
-        """Leave an alert to be posted; returns at once."""
-        while True:
-            try:
-                self.waiting.put_nowait(alert)
-                return
-            except queue.Full:
-                self._drop_oldest()
+    def tell(self) -> None:
+        """There may be new lines; returns at once."""
+        self.news.set()
 
-    def _drop_oldest(self) -> None:
+    def posted(self) -> int:
+        """Bytes of the alerts file that the other side has."""
         try:
-            self.waiting.get_nowait()
-        except queue.Empty:
-            return
+            at = int(self.mark.read_text(encoding="ascii"))
+        except (OSError, ValueError):
+            return 0
+        return at if self.file.is_file() and at <= self.file.stat().st_size else 0
 
     def _post_all(self) -> None:
         while True:
-            alert = self.waiting.get()
-            for attempt in range(WEBHOOK_TRIES):
-                try:
-                    self._post(alert)
-                    break
-                except (OSError, ValueError) as error:
-                    if attempt == WEBHOOK_TRIES - 1:
-                        print(f"watch: the webhook took no alert: {error}", file=sys.stderr, flush=True)
-                    time.sleep(attempt)
+            self.news.wait()
+            self.news.clear()
+            if not self.file.is_file():
+                continue
+            at = self.posted()
+            with self.file.open("rb") as lines:
+                lines.seek(at)
+                for line in lines:
+                    if not line.endswith(b"\n"):
+                        break
+                    self._post_until_taken(line)
+                    at += len(line)
+                    beside = self.mark.with_name(".posted-next")
+                    beside.write_text(str(at), encoding="ascii")
+                    beside.replace(self.mark)
 
-    def _post(self, alert: dict[str, Any]) -> None:
-        request = urllib.request.Request(
-            self.url,
-            json.dumps(alert, ensure_ascii=False).encode(),
-            {"Content-Type": "application/json"},
-            method="POST",
-        )
+    def _post_until_taken(self, line: bytes) -> None:
+        rest, most = WEBHOOK_REST_SECONDS
+        while True:
+            try:
+                self._post(line)
+                return
+            except urllib.error.HTTPError as error:
+                if 400 <= error.code < 500 and error.code not in (408, 429):
+                    print(f"watch: the webhook refused an alert: {error}", file=sys.stderr, flush=True)
+                    return
+                self._say_once(rest, error)
+            except (OSError, ValueError, http.client.HTTPException) as error:
+                self._say_once(rest, error)
+            time.sleep(rest)
+            rest = min(rest * 2, most)
+
+    def _say_once(self, rest: float, error: Exception) -> None:
+        if rest == WEBHOOK_REST_SECONDS[0]:
+            print(f"watch: the webhook takes no alert, trying on: {error}", file=sys.stderr, flush=True)
+
+    def _post(self, line: bytes) -> None:
+        request = urllib.request.Request(self.url, line, {"Content-Type": "application/json"}, method="POST")
         with urllib.request.urlopen(request, timeout=WEBHOOK_TIMEOUT_SECONDS):
             pass
-
-
-def _is_built(con: duckdb.DuckDBPyConnection) -> bool:
-    return bool(
-        con.execute(
-            "select count(*) from duckdb_tables() where schema_name = 'insights' and table_name = 'alerts'"
-        ).fetchall()[0][0]
-    )
 
 
 def _json(value: Any) -> Any:

@@ -17,6 +17,7 @@ from dagster_dbt.asset_utils import get_asset_check_key_for_test
 
 from dagster_project import run as steps
 from dagster_project.audit.suites import CheckResult, check_results_of_dbt, read_suite
+from dagster_project.insights.build import TABLES as INSIGHTS
 from dagster_project.landing.contracts import CONTRACTS
 from dagster_project.settings import Settings, UserError, settings_from_env
 from dagster_project.warehouse.build import NodeResult, parse_project, target_folder
@@ -151,6 +152,35 @@ def model_assets(settings: Settings) -> list[dg.AssetsDefinition]:
             yield from _dbt_events(context, results, manifest_path)
             steps.judge(run, check_results_of_dbt(results))
 
+    # Their audit waits for these too, and blocks what depends on audited tables: so only the others are named.
+    read = [["insights", "session_review"], ["insights", "scene_highlights"]]
+
+    @dg.multi_asset(
+        name="insights",
+        specs=[
+            dg.AssetSpec(
+                ["insights", table.name],
+                deps=read,
+                group_name="marts_insights",
+                description=table.comment,
+                kinds={"python"},
+            )
+            for table in INSIGHTS
+        ],
+        required_resource_keys=RUN,
+        pool=POOL,
+    )
+    def insights(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult]:
+        """Forecast, mood and association over time, and the words that mark a highlight."""
+        run = context.resources.run
+        with _failures_noted(run):
+            if steps.is_up_to_date(run):
+                yield from _unchanged(context)
+                return
+            steps.add_insights(run)
+        for table in INSIGHTS:
+            yield dg.MaterializeResult(asset_key=["insights", table.name])
+
     @dbt_assets(
         manifest=manifest_path,
         name="scores",
@@ -170,7 +200,7 @@ def model_assets(settings: Settings) -> list[dg.AssetsDefinition]:
             yield from _dbt_events(context, results, manifest_path)
             steps.judge(run, check_results_of_dbt(results))
 
-    published = [key for assets in (marts, scores) for key in assets.keys if key.path[0] in PUBLISHED_SCHEMAS]
+    published = [key for assets in (marts, insights, scores) for key in assets.keys if key.path[0] in PUBLISHED_SCHEMAS]
 
     @dg.asset(
         key=["published", "snapshot"],
@@ -185,6 +215,19 @@ def model_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         with _failures_noted(run):
             steps.publish_snapshot(run)
         return dg.MaterializeResult(metadata={"snapshot": run.snapshot})
+
+    @dg.asset(
+        key=["published", "audiences"],
+        deps=[snapshot],
+        group_name="published",
+        required_resource_keys=RUN,
+        pool=POOL,
+    )
+    def audiences(context: dg.AssetExecutionContext) -> None:
+        """The viewer keys of each audience segment, one file a segment."""
+        run = context.resources.run
+        with _failures_noted(run):
+            steps.write_audiences(run)
 
     @dg.asset(
         key=["published", "scorecards"],
@@ -214,7 +257,7 @@ def model_assets(settings: Settings) -> list[dg.AssetsDefinition]:
             steps.write_site(run)
         return dg.MaterializeResult(metadata={"page": dg.MetadataValue.path(run.site or "")})
 
-    return [marts, scores, snapshot, scorecards, site]
+    return [marts, insights, scores, snapshot, audiences, scorecards, site]
 
 
 def _models_chosen(context: dg.AssetExecutionContext) -> list[str] | None:

@@ -95,6 +95,10 @@ FAULTS = {
             "update kpis.kpi_month set reason = null where value is null and subject_type = 'room'",
         "kpi_reasons_known": "update kpis.kpi_month set reason = 'because' where value is null",
         "rates_not_negative": "update kpis.kpi_month set value = -0.1 where kpi_id = 'payment_rate' and value is not null",
+        "every_longer_session_is_forecast": "update insights.gmv_forecast set forecast = null, reason = null",
+        "mood_of_minutes_adds_up_to_the_session":
+            "update insights.chat_sentiment set messages = messages + 1 where level = 'session'",
+        "every_room_month_has_its_associations": "delete from insights.leading_indicators where scale = 'minute'",
         "viewer_keys_well_formed": "update core.dim_viewer set viewer_key = 'alice' where viewer_key = "
             "(select min(viewer_key) from core.dim_viewer)",
         "no_raw_viewer_ids": "alter table core.fct_product add column viewer_id varchar",

@@ -8,9 +8,11 @@ from scipy.stats import bootstrap, false_discovery_control, spearmanr
 
 from dagster_project.insights.leading_indicators import (
     RESAMPLES,
+    Association,
     associate,
     change_of,
     minute_associations,
+    rank,
 )
 from dagster_project.settings import connect
 
@@ -20,11 +22,17 @@ def weights_of(blocks, seed=1):
     return rng.multinomial(blocks, np.full(blocks, 1 / blocks), RESAMPLES).astype(float)
 
 
+def associated(x, y, weights) -> Association:
+    """Every pair a block of its own."""
+    blocks = np.arange(len(x))
+    return associate(rank(x, blocks, weights.shape[1]), rank(y, blocks, weights.shape[1]), blocks, weights)
+
+
 def test_the_correlation_is_scipys_spearman_ties_included():
     rng = np.random.default_rng(5)
     x = rng.poisson(2, 300).astype(float)
     y = x + rng.poisson(3, 300)
-    found = associate(x, y, np.arange(300), weights_of(300))
+    found = associated(x, y, weights_of(300))
     assert found.correlation == pytest.approx(spearmanr(x, y).statistic, abs=1e-12)
 
 
@@ -32,7 +40,7 @@ def test_with_blocks_of_one_the_interval_is_that_of_scipys_bootstrap():
     rng = np.random.default_rng(6)
     x = rng.normal(size=400)
     y = 0.5 * x + rng.normal(size=400)
-    found = associate(x, y, np.arange(400), weights_of(400))
+    found = associated(x, y, weights_of(400))
     known = bootstrap(
         (x, y), lambda a, b: spearmanr(a, b).statistic, paired=True, vectorized=False, n_resamples=1000,
         method="percentile", rng=np.random.default_rng(7),
@@ -41,7 +49,7 @@ def test_with_blocks_of_one_the_interval_is_that_of_scipys_bootstrap():
 
 
 def test_under_twelve_points_there_is_no_correlation_but_a_reason():
-    found = associate(np.arange(11.0), np.arange(11.0), np.arange(11), weights_of(11))
+    found = associated(np.arange(11.0), np.arange(11.0), weights_of(11))
     assert (found.points, found.correlation, found.reason) == (11, None, "fewer than 12 points")
 
 

@@ -54,5 +54,5 @@ def test_until_there_are_twenty_sessions_and_ten_forecasts_nothing_is_forecast()
 
 def test_the_interval_comes_from_the_ratios_of_earlier_forecasts():
     # Nine ratios 0.2, 0.4 … 1.8 of (actual + 1) / (forecast + 1): ranks 1 and 9 of nine hold 80 %.
-    past = [(99.0, 100 * ratio / 5 - 1) for ratio in range(1, 10)]
-    assert interval(999.0, past) == (pytest.approx(199.0), pytest.approx(1799.0))
+    actuals = np.array([100 * ratio / 5 - 1 for ratio in range(1, 10)])
+    assert interval(999.0, np.full(9, 99.0), actuals) == (pytest.approx(199.0), pytest.approx(1799.0))

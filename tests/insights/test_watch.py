@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.server
 import json
 import shutil
+import socket
 import threading
 import time
 from datetime import date
@@ -111,36 +112,78 @@ def test_a_line_that_a_kill_left_unfinished_is_written_anew(tmp_path):
     assert [alert["alert_id"] for alert in lines(file)] == ["a", "b", "c"]
 
 
-def test_a_dead_webhook_holds_nobody_up():
-    hook = Webhook("http://127.0.0.1:9/nobody")
-    began = time.monotonic()
-    for number in range(5000):
-        hook.put({"alert_id": str(number)})
-    assert time.monotonic() - began < 2
-
-
-def test_a_webhook_is_told_of_the_alert():
-    heard = []
+@pytest.fixture
+def hearer():
+    """A web server of one's own: `heard` holds what was posted to it, `answers` the statuses it gives first."""
 
     class Hearer(http.server.BaseHTTPRequestHandler):
         def do_POST(self):
-            heard.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-            self.send_response(204)
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            status = server.answers.pop(0) if server.answers else 204
+            if status == 204:
+                server.heard.append(body["alert_id"])
+            self.send_response(status)
             self.end_headers()
 
         def log_message(self, *_):
             return
 
-    server = http.server.HTTPServer(("127.0.0.1", 0), Hearer)
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hearer)
+    server.heard, server.answers = [], []
+    server.url = f"http://127.0.0.1:{server.server_port}/"
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    Webhook(f"http://127.0.0.1:{server.server_port}/").put({"alert_id": "a"})
-    until = time.monotonic() + 10
-    while not heard and time.monotonic() < until:
-        time.sleep(0.02)
+    yield server
     server.shutdown()
-    assert heard == [{"alert_id": "a"}]
+    server.server_close()
 
 
-def test_a_webhook_that_is_no_web_address_is_refused():
+def until(said, seconds=10):
+    ends = time.monotonic() + seconds
+    while not said() and time.monotonic() < ends:
+        time.sleep(0.02)
+    assert said()
+
+
+def alerts_named(*names):
+    return [{"alert_id": name} for name in names]
+
+
+def test_a_webhook_is_told_of_every_alert_in_order_and_goes_on_there_after_a_restart(hearer, tmp_path):
+    file = tmp_path / "alerts.jsonl"
+    write_lines(file, alerts_named("a", "b"))
+    hook = Webhook(hearer.url, file)
+    until(lambda: hearer.heard == ["a", "b"] and hook.posted() == file.stat().st_size)
+    write_lines(file, alerts_named("c"))
+    restarted = Webhook(hearer.url, file)
+    until(lambda: hearer.heard == ["a", "b", "c"] and restarted.posted() == file.stat().st_size)
+
+
+def test_an_alert_is_posted_until_it_is_taken_and_one_that_is_refused_is_passed_over(hearer, tmp_path, capfd):
+    file = tmp_path / "alerts.jsonl"
+    write_lines(file, alerts_named("a", "b", "c"))
+    hearer.answers = [503, 204, 400]
+    hook = Webhook(hearer.url, file)
+    until(lambda: hook.posted() == file.stat().st_size)
+    assert hearer.heard == ["a", "c"]
+    assert "refused" in capfd.readouterr().err
+
+
+def test_a_dead_webhook_holds_nobody_up_and_loses_nothing(tmp_path, hearer):
+    file = tmp_path / "alerts.jsonl"
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        dead = Webhook(f"http://127.0.0.1:{free.getsockname()[1]}/", file)
+    began = time.monotonic()
+    for number in range(500):
+        write_lines(file, alerts_named(str(number)))
+        dead.tell()
+    assert time.monotonic() - began < 10
+    assert dead.posted() == 0
+    Webhook(hearer.url, file)
+    until(lambda: hearer.heard == [str(number) for number in range(500)])
+
+
+@pytest.mark.parametrize("address", ["file:///etc/passwd", "http://", "example.org/hook"])
+def test_a_webhook_that_is_no_web_address_is_refused(address, tmp_path):
     with pytest.raises(UserError, match="WATCH_WEBHOOK"):
-        Webhook("file:///etc/passwd")
+        Webhook(address, tmp_path / "alerts.jsonl")
