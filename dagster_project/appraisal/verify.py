@@ -17,6 +17,7 @@ import duckdb
 from dagster_project.appraisal import adjustments, awards, seals, signing
 from dagster_project.appraisal.asked import asked_month
 from dagster_project.appraisal.figures import Figures, differences, read_figures
+from dagster_project.landing.discovery import place_of
 from dagster_project.run import CODE, SCORE_MODELS
 from dagster_project.settings import REPOSITORY, Settings, UserError, connect, settings_from_env
 from dagster_project.warehouse.hashes import hash_files
@@ -54,8 +55,8 @@ def changed_inputs(settings: Settings, manifest: Mapping[str, Any]) -> list[str]
     found = []
     for file in manifest["inputs"]:
         if file["verdict"] == "accepted" and _located(settings, manifest, file) is None:
-            path = settings.exports / file["path"]
-            what = "has other bytes than when it landed" if path.is_file() else "missing"
+            is_there = place_of(settings.exports, file["path"]).is_file()
+            what = "has other bytes than when it landed" if is_there else "missing"
             found.append(f"raw file {file['path']}: {what}")
     return found
 
@@ -146,7 +147,7 @@ def _located(settings: Settings, manifest: Mapping[str, Any], file: Mapping[str,
     """A file below EXPORTS with the bytes that landed, under any name the ledger knew them by."""
     same = [other["path"] for other in manifest["inputs"] if other["sha256"] == file["sha256"]]
     for path in dict.fromkeys([file["path"], *same]):
-        candidate = settings.exports / path
+        candidate = place_of(settings.exports, path)
         if candidate.is_file() and _sha256(candidate) == file["sha256"]:
             return candidate
     return None

@@ -250,6 +250,7 @@ CONTRACTS: dict[str, Contract] = {
         Contract(
             "leaves",
             (_key("staff_id"), _key("from_date", DATE), _must("to_date", DATE), _may("updated_at", INSTANT)),
+            checks=((NEGATIVE_AMOUNT, "to_date < from_date"),),
         ),
         Contract(
             "segments",
@@ -267,6 +268,7 @@ CONTRACTS: dict[str, Contract] = {
                 _may("updated_at", INSTANT),
             ),
             parents=(_SESSION,),
+            checks=((NEGATIVE_AMOUNT, "ended_at < started_at"),),
         ),
         Contract(
             "shifts",
@@ -280,6 +282,7 @@ CONTRACTS: dict[str, Contract] = {
                 _may("updated_at", INSTANT),
             ),
             parents=(_SESSION,),
+            checks=((NEGATIVE_AMOUNT, "off_at < on_at"),),
         ),
         Contract(
             "viewer_events",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from dagster_project.landing.contracts import CONTRACTS
 
 _LINK_OUT = "symbolic link out of the landing folder"
 FOLDER_KEYS = ("dt", "room_id", "session_id")
+_ESCAPED_BYTE = re.compile(rb"\\x([0-9a-f]{2})")
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,10 @@ class Delivery:
 
 
 def deliveries(exports: Path) -> tuple[list[Delivery], list[str]]:
-    """(files in landing order, names under `exports` that belong to no export); nothing is opened."""
+    """(files in landing order, names under `exports` that belong to no export); nothing is opened.
+
+    `relative` is text whatever the name is on the disk: bytes that are no UTF-8 (a GBK name) stand there as \\xNN.
+    """
     found: list[Delivery] = []
     unknown: list[str] = []
     root = Path(os.path.realpath(exports))
@@ -39,7 +44,7 @@ def deliveries(exports: Path) -> tuple[list[Delivery], list[str]]:
         if entry.name.startswith((".", "_")):
             continue
         if entry.name not in CONTRACTS:
-            unknown.append(entry.name)
+            unknown.append(as_text(entry.name))
         elif entry.is_symlink() and not _is_inside(Path(entry.path), root):
             found.append(Delivery(entry.name, Path(entry.path), entry.name, refused=_LINK_OUT))
         elif entry.is_dir():
@@ -51,7 +56,7 @@ def deliveries(exports: Path) -> tuple[list[Delivery], list[str]]:
 def _below(export: str, folder: Path, root: Path) -> Iterator[Delivery]:
     for entry in sorted(os.scandir(folder), key=lambda item: item.name):
         path = Path(entry.path)
-        relative = path.relative_to(root).as_posix()
+        relative = as_text(path.relative_to(root).as_posix())
         if entry.name.startswith((".", "_")):
             continue
         if entry.is_symlink() and not _is_inside(path, root):
@@ -78,6 +83,20 @@ def _below(export: str, folder: Path, root: Path) -> Iterator[Delivery]:
             )
 
 
+def as_text(path: str) -> str:
+    """A path with the bytes that are no UTF-8, and U+FFFD, written as backslash escapes."""
+    return os.fsencode(path).decode(errors="backslashreplace").replace("\ufffd", "\\xef\\xbf\\xbd")
+
+
+def place_of(exports: Path, relative: str) -> Path:
+    """Where a file lies that the ledger names `relative`."""
+    place = exports / relative
+    if place.exists() or "\\x" not in relative:
+        return place
+    named = _ESCAPED_BYTE.sub(lambda escape: bytes.fromhex(escape[1].decode()), os.fsencode(relative))
+    return exports / os.fsdecode(named)
+
+
 def _status(path: Path) -> os.stat_result | None:
     """The file's status, or None for one that vanished since it was listed."""
     try:
@@ -91,10 +110,13 @@ def _is_inside(path: Path, root: Path) -> bool:
 
 
 def folder_values(relative: str) -> tuple[tuple[str, str], ...]:
-    """key=value pairs of the folders on the way to the file, the deepest last; percent signs decoded."""
+    """key=value pairs of the folders on the way to the file, the deepest last; percent signs decoded where that gives text."""
     pairs: dict[str, str] = {}
     for part in relative.split("/")[1:-1]:
-        name, sign, value = part.partition("=")
-        if sign and name in FOLDER_KEYS and value != "__HIVE_DEFAULT_PARTITION__":
-            pairs[name] = unquote(value)
+        name, _, value = part.partition("=")
+        if name in FOLDER_KEYS and value not in ("", "__HIVE_DEFAULT_PARTITION__"):
+            try:
+                pairs[name] = unquote(value, errors="strict")
+            except UnicodeDecodeError:
+                pairs[name] = value
     return tuple(pairs.items())

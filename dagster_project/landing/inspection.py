@@ -11,7 +11,7 @@ from dagster_project.landing import adapters, ledger
 from dagster_project.landing.contracts import CONTRACTS
 from dagster_project.landing.declarations import declarations
 from dagster_project.landing.delivery import judge_file
-from dagster_project.landing.discovery import Delivery, folder_values
+from dagster_project.landing.discovery import Delivery, as_text, folder_values
 from dagster_project.landing.readers import FileRejected
 from dagster_project.settings import Settings, UserError, connect, settings_from_env
 
@@ -67,7 +67,7 @@ def _export_of(path: Path, settings: Settings) -> str:
 def _told(path: Path, export: str, settings: Settings) -> int:
     parts = path.parts
     inside = parts[len(parts) - 1 - parts[::-1].index(export) :] if export in parts else (export, path.name)
-    relative = "/".join(inside)
+    relative = as_text("/".join(inside))
     delivery = Delivery(export, path, relative, path.stat().st_size, folder_values=folder_values(relative))
     with connect(":memory:", settings) as con:
         ledger.create_tables(con)

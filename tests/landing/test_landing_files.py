@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from dagster_project.landing import clear_changes, delivery
+from dagster_project.landing.discovery import place_of
 from dagster_project.landing.readers import FileRejected, open_source
 from dagster_project.settings import UserError
 from tests.landing.delivered import EVENT, ORDER, ROOM, SESSION, World, csv_bytes, json_bytes, many
@@ -90,6 +91,30 @@ def test_a_folder_fills_only_columns_that_the_file_lacks(world: World):
     world.land()
     rows = world.rows("SELECT session_id, event_id FROM raw.viewer_events ORDER BY ALL")
     assert rows == [("S 2", "E1"), ("S1", "E1"), ("S1", "own")]
+
+
+def test_a_file_whose_name_is_no_utf8_lands_like_any_other(world: World):
+    world.put_required()
+    named = os.fsencode(world.exports) + b"/orders/" + "订单".encode("gbk") + b".csv"
+    with open(named, "wb") as file:
+        file.write(csv_bytes([{**ORDER, "order_line_id": "L2"}]))
+    world.land()
+    path = r"orders/\xb6\xa9\xb5\xa5.csv"
+    assert world.verdict(path) == ("accepted", None)
+    assert os.fsencode(place_of(world.exports, path)) == named
+    assert world.rows("SELECT order_line_id FROM raw.orders ORDER BY 1") == [("L1",), ("L2",)]
+    assert world.land().files == []
+
+
+def test_a_folder_value_that_is_no_text_stays_as_it_is_written_and_an_empty_one_fills_nothing(world: World):
+    world.put_required()
+    for name, folder in (("odd", "session_id=%FF"), ("none", "session_id=")):
+        row = {**EVENT, "event_id": name}
+        del row["session_id"]
+        world.put(f"viewer_events/{folder}/{name}.csv", [row])
+    world.land()
+    assert world.rows("SELECT session_id, _status FROM raw.viewer_events WHERE event_id = 'odd'") == [("%FF", "pending")]
+    assert world.verdict("viewer_events/session_id=/none.csv") == ("rejected", "required column session_id is missing")
 
 
 def test_undelivered_and_foreign_files_are_left_alone(world: World):

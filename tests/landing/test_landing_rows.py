@@ -15,15 +15,26 @@ from dagster_project.landing.contracts import CONTRACTS
 from dagster_project.settings import REPOSITORY
 from tests.landing.delivered import EVENT, ORDER, REFUND, REVIEW, ROOM, SESSION, World, json_bytes, many
 
+SEGMENT = {
+    "segment_id": "G1", "session_id": "S1", "segment_type": "explain",
+    "started_at": "2026-10-01T12:00:00Z", "ended_at": "2026-10-01T12:00:00Z",
+}  # fmt: skip
+SHIFT = {
+    "shift_id": "D1", "session_id": "S1", "staff_id": "A1", "role": "host",
+    "on_at": "2026-10-01T12:00:00Z", "off_at": "2026-10-01T12:00:00Z",
+}  # fmt: skip
 GOOD = {
     "rooms": ROOM,
+    "leaves": {"staff_id": "A1", "from_date": "2026-10-01", "to_date": "2026-10-01"},
+    "segments": SEGMENT,
+    "shifts": SHIFT,
     "sessions": SESSION,
     "viewer_events": EVENT,
     "orders": ORDER,
     "refunds": REFUND,
     "reviews": REVIEW,
 }
-KEYS = {export: CONTRACTS[export].key[-1] for export in GOOD} | {"rooms": "room_id"}
+KEYS = {export: CONTRACTS[export].key[-1] for export in GOOD} | {"rooms": "room_id", "leaves": "staff_id"}
 IN_THREE_DAYS = (datetime.now() + timedelta(days=3)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 BAD_VALUES = [
@@ -63,6 +74,10 @@ BAD_VALUES = [
     ("reviews", {"rating": "0"}, contracts.RATING_RANGE),
     ("reviews", {"rating": "4.5"}, contracts.UNPARSABLE_NUMBER),
     ("rooms", {"timezone": "Asia/Atlantis"}, contracts.UNKNOWN_VALUE),
+    ("rooms", {"timezone": "localtime"}, contracts.UNKNOWN_VALUE),
+    ("segments", {"ended_at": "2026-10-01T11:59:59.999Z"}, contracts.NEGATIVE_AMOUNT),
+    ("shifts", {"off_at": "2026-10-01T11:00:00Z"}, contracts.NEGATIVE_AMOUNT),
+    ("leaves", {"to_date": "2026-09-30"}, contracts.NEGATIVE_AMOUNT),
 ]
 
 
