@@ -73,10 +73,16 @@ def main(arguments: list[str], environ: Mapping[str, str]) -> int:
     given = dict(text.split("=", 1) for text in assignments)
     module, function = COMMANDS[name][0].split(":")
     try:
-        return int(getattr(import_module(module), function)({**environ, **given}) or 0)
+        status = int(getattr(import_module(module), function)({**environ, **given}) or 0)
+        sys.stdout.flush()
+        return status
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except BrokenPipeError:
+        # Whoever read along (`| head`) has seen enough; what Python still flushes at its end goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130

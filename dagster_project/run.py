@@ -244,8 +244,8 @@ def write_scorecards(run: Run) -> None:
 def write_site(run: Run, month: str | None = None) -> None:
     """The review site of a month (without it: the last one in the data) from the published snapshot."""
     snapshot = current_snapshot(run.settings.published)
+    manifest = current_manifest(run.settings.published) or {}
     if month is None:
-        manifest = current_manifest(run.settings.published) or {}
         if not manifest.get("data_through"):
             return
         month = str(manifest["data_through"])[:7]
@@ -254,8 +254,14 @@ def write_site(run: Run, month: str | None = None) -> None:
     made_of = f"{snapshot.name} {'with' if scored else 'without'} scorecards"
     if _snapshot_of(out) != made_of:
         from dagster_project.site.build import build_site
+        from dagster_project.site.raw_rows import read_raw_rows
 
         with step(run, "site"):
+            raw_rows = None
+            # After a failed audit the private warehouse holds rows that the snapshot has not.
+            if run.settings.warehouse_path.is_file() and manifest.get("ledger_hash") == provenance(run)["ledger_hash"]:
+                with warehouse(run.settings) as con:
+                    raw_rows = read_raw_rows(con, month)
             build_site(
                 snapshot / "marts.duckdb",
                 month,
@@ -263,6 +269,7 @@ def write_site(run: Run, month: str | None = None) -> None:
                 scorecards_href=f"../../scorecards/{month}" if scored else None,
                 policy_dir=run.settings.policy,
                 currency=run.settings.reporting_currency,
+                raw_rows=raw_rows,
             )
             _note_snapshot(out, made_of)
     run.site = str(out / "index.html")

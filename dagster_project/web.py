@@ -9,8 +9,9 @@ import webbrowser
 from collections.abc import Mapping
 from pathlib import Path
 
-from dagster_project.run import new_run, write_site
-from dagster_project.settings import REPOSITORY, UserError, settings_from_env
+from dagster_project.lock import Locked
+from dagster_project.run import locked, new_run, write_site
+from dagster_project.settings import REPOSITORY, Settings, UserError, settings_from_env
 
 # Dagster has no log-in, so its page is never offered to other machines.
 ADDRESS = "127.0.0.1"
@@ -47,13 +48,26 @@ def ui(environ: Mapping[str, str]) -> int:
 def site(environ: Mapping[str, str]) -> int:
     """Build the review site of MONTH (without it: the last one in the data) if need be, and open it.
 
-    Where nobody sits at a screen, its path is printed and that is all.
+    Where nobody sits at a screen, its path is printed and that is all. While a run is at work, the site it
+    will replace is opened as it is.
     """
     run = new_run(settings_from_env(environ))
-    write_site(run, run.settings.month)
+    try:
+        with locked(run):
+            write_site(run, run.settings.month)
+    except Locked:
+        run.site = _latest_site(run.settings)
+        if run.site is None:
+            raise
     if run.site is None:
         raise UserError("there is no session in the published data, so there is no site to open")
     print(run.site)
     if sys.stdout.isatty() and (environ.get("DISPLAY") or sys.platform == "darwin"):
         webbrowser.open(Path(run.site).as_uri())
     return 0
+
+
+def _latest_site(settings: Settings) -> str | None:
+    """The page of MONTH, or of the last month, that an earlier run wrote; None without one."""
+    pages = sorted((settings.data / "site").glob(f"{settings.month or '*'}/index.html"))
+    return str(pages[-1]) if pages else None

@@ -6,13 +6,13 @@ import base64
 import hashlib
 import json
 from collections import defaultdict
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from dagster_project.reports import charts, figures, wording
 from dagster_project.reports.policy_in_force import PolicyInForce
@@ -58,7 +58,7 @@ def page_environment(currency: str) -> Environment:
         month_zh=lambda month: wording.month_words(month)[0],
         month_en=lambda month: wording.month_words(month)[1],
         nav_label="页面 / Pages",
-        bdi=lambda text: Markup("<bdi>{}</bdi>").format(text),
+        bdi=lambda text: Markup(f"<bdi>{escape(text)}</bdi>"),
         isolated=isolated,
         number=figures.number,
         percent=figures.percent,
@@ -307,15 +307,33 @@ def evidence_of(month: Month, text: str) -> list[tuple[str, str, str]]:
             unit = kpi.unit if kpi else "count"
             shown = figures.measured(number, unit, month.currency)
             if value.get("denominator") is not None:
-                shown += f" ({value.get('numerator')} ÷ {value['denominator']})"
+                shown += f" ({_grouped(value.get('numerator'))} ÷ {_grouped(value['denominator'])})"
             found.append((zh, en, shown))
         elif key == "kpi_id" and kpi:
             found.append((kpi.name_zh, kpi.name_en, kpi.kpi_id))
         elif key == "duty_seconds":
             found.append((zh, en, hours(int(value) * 1000)))
+        elif key == "test" and value in wording.TESTS:
+            found.append((zh, en, wording.named(wording.TESTS, value)))
+        elif key == "p_value" and _decimal(value) == 0:
+            found.append((zh, en, "< 0.000001"))
         else:
             found.append((zh, en, str(value)))
     return found
+
+
+def _grouped(amount: object) -> str:
+    """1234.50 → '1,234.50', digits as they are stored; text that is no number stays itself."""
+    number = _decimal(amount)
+    return str(amount) if number is None else f"{number:,f}"
+
+
+def _decimal(amount: object) -> Decimal | None:
+    try:
+        number = Decimal(str(amount))
+    except InvalidOperation:
+        return None
+    return number if number.is_finite() else None
 
 
 def _adjustment(month: Month, row: Row) -> Row:

@@ -86,10 +86,12 @@ class _Sheet:
         elif isinstance(value, str):
             text = sheet_text(value)
             cell.value = text
-            # Typed as text whatever it looks like, and kept so when somebody edits the cell.
+            # Typed as text whatever it looks like, and kept so when somebody edits the cell: ids have leading zeros.
             cell.data_type = "s"
             if starts_like_a_formula(text):
                 cell.quotePrefix = True
+            if text.isdigit():
+                cell.number_format = "@"
         else:
             cell.value = value  # type: ignore[assignment]
         if number_format != PLAIN:
@@ -196,7 +198,7 @@ def workbook_bytes(month: Month, policy: PolicyInForce, provisional: bool) -> by
 PEOPLE_COLUMNS = (
     Column("编号", "Staff id", 12),
     Column("姓名", "Name", 22),
-    Column("岗位", "Role", 16),
+    Column("岗位", "Role", 24),
     Column("所属直播间", "Home room", 22),
     Column("总分", "Total", 9, TWO_PLACES),
     Column("等级", "Grade", 8),
@@ -644,7 +646,7 @@ def _fill_room(sheet: _Sheet, month: Month, policy: PolicyInForce, card: Card, c
 POOL_COLUMNS = (
     Column("直播间", "Room", 24),
     Column("编号", "Room id", 12),
-    Column("岗位", "Role", 18),
+    Column("岗位", "Role", 24),
     Column("姓名", "Name", 24),
     Column("编号", "Staff id", 12),
     Column("净成交额", "Net GMV", 16, "money"),

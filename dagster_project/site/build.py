@@ -9,6 +9,7 @@ from dagster_project.reports.folder import replace_folder
 from dagster_project.reports.policy_in_force import policy_in_force
 from dagster_project.site.marts import read_site_month
 from dagster_project.site.pages import site_pages
+from dagster_project.site.raw_rows import RawRows
 
 
 def build_site(
@@ -19,15 +20,17 @@ def build_site(
     scorecards_href: str | None,
     policy_dir: Path,
     currency: str = "CNY",
+    raw_rows: RawRows | None = None,
 ) -> None:
     """Write the folder `out` whole, in place of an earlier one; the same snapshot gives the same bytes.
 
     scorecards_href: the month's scorecard folder as the pages should link to it (relative to `out`), None for
-    no links. currency: the reporting one. Raises UserError for a month without a session.
+    no links. currency: the reporting one. raw_rows: where the sessions stand in the exports, None where the
+    private warehouse has moved on from the snapshot. Raises UserError for a month without a session.
     """
     policy = policy_in_force(policy_dir, month)
     content = read_site_month(marts_db, month, currency)
-    pages = site_pages(content, policy, weighed_roles(policy_dir, month), scorecards_href)
+    pages = site_pages(content, policy, weighed_roles(policy_dir, month), scorecards_href, raw_rows)
     replace_folder(out, {path: page.encode("utf-8", "replace") for path, page in pages.items()}, private=False)
 
 

@@ -202,6 +202,7 @@ _FIRST = {
     "leading_indicators": "not t.is_strongest_lag, t.lag = 0, abs(t.correlation) desc",
     "scene_highlights": "abs(t.robust_z) desc",
     "product_actions": "t.action = 'keep', t.room_id, t.explain_order",
+    "phase_summary": "t.level desc, t.room_id, t.session_id, t.phase = 'closing', t.phase = 'middle'",
 }
 
 
@@ -315,11 +316,11 @@ def read_site_month(marts_db: Path, month: str, currency: str) -> SiteMonth:
             role_kpis=_role_kpis(con),
             sessions=[session for session in sessions if session["month"] == month],
             earlier=[session for session in sessions if session["month"] < month],
-            scenes=_grouped(rows_of(con, _SCENES, month=month), "session_id"),
-            duty=_grouped(rows_of(con, _DUTY, month=month), "session_id"),
+            scenes=grouped(rows_of(con, _SCENES, month=month), "session_id"),
+            duty=grouped(rows_of(con, _DUTY, month=month), "session_id"),
             audience=rows_of(con, _AUDIENCE, month=month, before=before),
             product_months=rows_of(con, _PRODUCTS, month=month),
-            product_sessions=_grouped(rows_of(con, _PRODUCT_SESSIONS, month=month), "product_id"),
+            product_sessions=grouped(rows_of(con, _PRODUCT_SESSIONS, month=month), "product_id"),
             phases=rows_of(con, _PHASES, month=month),
             segments=rows_of(con, _SEGMENTS, month=month),
             peaks=rows_of(con, _PEAKS, month=month),
@@ -457,7 +458,7 @@ def _keyed(rows: list[Row], key: str) -> dict[str, Row]:
     return {row[key]: row for row in rows}
 
 
-def _grouped(rows: list[Row], key: str) -> dict[str, list[Row]]:
+def grouped(rows: list[Row], key: str) -> dict[str, list[Row]]:
     found: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
         found[row[key]].append(row)

@@ -23,6 +23,7 @@ from dagster_project.reports.published import days_in, month_before
 from dagster_project.reports.safe_text import page_link
 from dagster_project.site import plots, words
 from dagster_project.site.marts import INSIGHT_ROWS, Insight, Row, SiteMonth
+from dagster_project.site.raw_rows import RawRows
 
 TEMPLATES = Path(__file__).parent / "templates"
 # (file, zh, en) in the order of the menu.
@@ -103,7 +104,11 @@ def site_environment(currency: str) -> Environment:
 
 
 def site_pages(
-    month: SiteMonth, policy: PolicyInForce, weights: dict[str, list[str]], scorecards_href: str | None
+    month: SiteMonth,
+    policy: PolicyInForce,
+    weights: dict[str, list[str]],
+    scorecards_href: str | None,
+    raw_rows: RawRows | None = None,
 ) -> dict[str, str]:
     """Every page by its path. weights: KPI → the roles it has weight for; scorecards_href: their folder."""
     environment = site_environment(month.currency)
@@ -140,7 +145,7 @@ def site_pages(
         "scenes.html": render("scenes.html", "scenes.html.j2", sums=_sums),
         "funnel.html": render("funnel.html", "funnel.html.j2", **_funnel(month)),
         "staff.html": render("staff.html", "staff.html.j2", **_staff(month)),
-        "insights.html": render("insights.html", "insights.html.j2"),
+        "insights.html": render("insights.html", "insights.html.j2", questions=_questions(month)),
         "checks.html": render("checks.html", "checks.html.j2", **_checks(month)),
         "kpis.html": render("kpis.html", "kpis.html.j2", **dictionary(month.registry, weights)),
     }
@@ -155,7 +160,10 @@ def site_pages(
     neighbours = _neighbours(month)
     for session in month.sessions:
         page = file_path("sessions", session["session_id"])
-        pages[page] = render(page, "session.html.j2", **_session(month, session), around=neighbours[session["session_id"]])
+        raw = (rows.get(session["session_id"], []) for rows in (raw_rows.files, raw_rows.lines)) if raw_rows else ([], [])
+        pages[page] = render(
+            page, "session.html.j2", **_session(month, session), around=neighbours[session["session_id"]], raw=tuple(raw)
+        )
     for product_id, rows in month.product_sessions.items():
         page = file_path("products", product_id)
         pages[page] = render(page, "product.html.j2", **_product(month, product_id, rows))
@@ -286,7 +294,7 @@ def _session(month: SiteMonth, session: Row) -> dict[str, Any]:
         "told": [
             (name, month.told.get((name, session_id), []))
             for name, insight in month.insights.items()
-            if "session_id" in insight.columns and name != "session_review"
+            if "session_id" in insight.columns and name not in ("session_review", *words.SUPPORTING)
         ],
         "review": _review(month, session_id),
     }
@@ -391,8 +399,17 @@ def _checks(month: SiteMonth) -> dict[str, Any]:
     return {
         "suites": sorted(_by(month.checks, "suite").items()),
         "sums": _sums,
+        "credit": partial(_credit, month.currency),
         "exports": sorted(_by(month.files, "export").items()),
     }
+
+
+def _credit(currency: str, measure: str, amount: Decimal) -> str:
+    """An amount of a measure with its unit; a share of a count keeps two places only where it has a rest."""
+    if measure in ("gmv", "net_gmv"):
+        return figures.money(amount, currency)
+    text = figures.number(amount, 0 if amount == amount.to_integral_value() else 2)
+    return text + "\u00a0s" if measure.endswith("_seconds") else text
 
 
 def dictionary(registry: dict[str, Row], weights: dict[str, list[str]]) -> dict[str, Any]:
@@ -445,6 +462,14 @@ def insight_title(name: str) -> tuple[str, str, str, str]:
     """Title and question of an insights table in both languages; an unknown one goes by its name."""
     plain = name.replace("_", " ")
     return words.INSIGHTS.get(name, (plain, plain.capitalize(), "", ""))
+
+
+def _questions(month: SiteMonth) -> list[Insight]:
+    """The insights in the order of their words, tables that only stand behind another one at the end."""
+    order = {name: place for place, name in enumerate(words.INSIGHTS)}
+    return sorted(
+        month.insights.values(), key=lambda one: (one.name in words.SUPPORTING, order.get(one.name, len(order)), one.name)
+    )
 
 
 def most_telling(insight: Insight) -> list[Row]:
@@ -534,6 +559,7 @@ def _cell(month: SiteMonth, column: str, row: Row, root: str) -> Any:
     if column in ("leader", "result", "measure") and value in words.MEASURES:
         return wording.named(words.MEASURES, value)
     tables = (
+        words.CODES_OF.get(column, {}),
         words.CODES,
         words.PHASES,
         words.SEGMENTS,
@@ -549,7 +575,7 @@ def _cell(month: SiteMonth, column: str, row: Row, root: str) -> Any:
         return wording.either(words.SENTENCES[value], value)
     if isinstance(value, bool):
         return wording.either("是" if value else "否", "yes" if value else "no")
-    return Markup("<bdi>{}</bdi>").format(_plain(month, column, row, value))
+    return Markup(f"<bdi>{escape(_plain(month, column, row, value))}</bdi>")
 
 
 def _plain(month: SiteMonth, column: str, row: Row, value: Any) -> str:
@@ -587,7 +613,7 @@ def _flat(value: Any) -> str:
 
 
 def _link(href: str, text: str) -> Markup:
-    return Markup('<a href="{}"><bdi>{}</bdi></a>').format(href, text)
+    return Markup(f'<a href="{escape(href)}"><bdi>{escape(text)}</bdi></a>')
 
 
 def _pace(month: SiteMonth, room_id: str | None) -> dict[str, Any]:

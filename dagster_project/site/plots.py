@@ -79,8 +79,8 @@ def running(values: Sequence[float | None], target: float | None, days: int) -> 
     for value in values:
         so_far += value or 0
         sums.append(so_far)
-    highest = max(so_far, target or 0) or 1
-    scale = HEIGHT * HEADROOM / highest
+    highest = max(so_far, target or 0)
+    scale = HEIGHT * HEADROOM / (highest or 1)
     line = "M0 100" + "".join(f"L{day} {_short(HEIGHT - value * scale)}" for day, value in enumerate(sums, 1))
     pace = None if target is None else f"M0 100L{days} {_short(HEIGHT - target * scale)}"
     return {"line": line, "area": f"{line}V100z", "pace": pace, "days": days, "highest": highest}

@@ -89,6 +89,17 @@ VERDICTS: dict[str, Words] = {
     "rejected": ("已拒收", "Rejected"),
     "duplicate": ("重复文件", "Duplicate file"),
 }
+# What the rows of an export carry on a session's page.
+EXPORTS: dict[str, Words] = {
+    "sessions": ("场次的起止与形式", "Start, end and mode of the session"),
+    "segments": ("流程单：讲解时长、各环节", "The run sheet: time explained, segments"),
+    "shifts": ("在岗人员与归属", "People on duty, and who is credited"),
+    "viewer_events": ("观众、在线、观看时长、互动、曝光与点击", "Viewers, online, watch time, engagement, exposures, clicks"),
+    "playback_qos": ("流畅度、首帧、延迟、画质", "Smoothness, first frame, latency, picture"),
+    "orders": ("下单、成交订单、件数、成交额", "Orders created and paid, units, GMV"),
+    "refunds": ("退款与退货", "Refunds and returns"),
+    "reviews": ("差评率", "Negative reviews"),
+}
 # Measures of the registry's numerators and denominators, for the dictionary.
 MEASURES: dict[str, Words] = {
     "viewers": ("观看人场次", "viewers, counted per session"),
@@ -118,6 +129,7 @@ MEASURES: dict[str, Words] = {
     "units_sold": ("成交件数", "units sold"),
     "buyers": ("成交人场次", "buyers, per session"),
     "gmv": ("成交额（退款前）", "GMV before refunds"),
+    "net_gmv": ("净成交额（退款后）", "GMV after refunds"),
     "gmv_target": ("GMV 目标", "GMV target"),
     "new_product_units": ("新品成交件数", "units of new products"),
     "new_product_clicks": ("新品点击次数", "clicks on new products"),
@@ -274,6 +286,13 @@ LEFT_OUT = {
     "watch_time_diagnosis": {"month_before", "viewers_before", "sessions_before"},
     "mode_summary": {"engaged_viewers", "online_at_handoff", "still_online_after"},
 }  # fmt: skip
+# Tables that stand behind another one; they have a page, and no place on the page of a session.
+SUPPORTING = ("mix_parts", "watch_time_cells", "feature_lift", "buyer_rfm")
+# Codes that mean something of their own in one column.
+CODES_OF = {
+    "playback_tier": {"none": ("无播放样本", "No samples")},
+    "picture_tier": {"none": ("无播放样本", "No samples")},
+}
 # Codes that only insights use.
 CODES: dict[str, Words] = {
     "engagement_falls": ("互动下滑", "Engagement falls"),
@@ -347,6 +366,15 @@ subject_id|对象|Subject
 kpi_id|指标|KPI
 business_date|日期|Date
 month_before|上月|Month before
+traffic_source|流量来源|Traffic source
+is_new|新观众|New viewer
+part|组|Part
+amount|数量|Amount
+watch_seconds|观看秒数|Seconds watched
+technical_error|技术效应标准误|Technical effect, std. error
+traffic_error|流量效应标准误|Traffic effect, std. error
+content_error|内容效应标准误|Content effect, std. error
+rate_error|比率效应标准误|Rate effect, std. error
 role|岗位|Role
 mode|形式|Mode
 level|范围|Scope

@@ -178,7 +178,7 @@ def test_a_scored_line_without_points_is_shown_and_adds_nothing(snapshot, policy
 
 def test_an_awards_evidence_is_told_in_words_with_units(scorecards):
     text = Page(scorecards / "rooms" / "R-01.html").text
-    assert "商品点击率" in text and "5.71% (571 ÷ 10000)" in text and "6.88% (688 ÷ 10000)" in text
+    assert "商品点击率" in text and "5.71% (571 ÷ 10,000)" in text and "6.88% (688 ÷ 10,000)" in text
     assert "0.000674" in text and "58.0\u00a0h" in text
     assert small_company.HOSTILE_SCRIPT in Page(scorecards / "rooms" / "R-02.html").text
 

@@ -6,6 +6,7 @@ import subprocess
 import zipfile
 from decimal import Decimal
 
+import duckdb
 import openpyxl
 import pytest
 import small_company
@@ -70,29 +71,66 @@ def test_viewers_that_do_not_calculate_still_see_the_totals(scorecards):
     assert (total[12].value, total[15].value) == (19724.37, 29675.37)
 
 
-@pytest.mark.skipif(SOFFICE is None, reason="LibreOffice is not installed")
-def test_libreoffice_arrives_at_our_line_scores_and_points(scorecards, tmp_path):
-    bare = tmp_path / "bare.xlsx"
-    with zipfile.ZipFile(scorecards / "scorecards.xlsx") as ours, zipfile.ZipFile(bare, "w") as target:
-        for name in ours.namelist():
-            # Without the stored values nothing but a calculation can fill the formulas.
-            target.writestr(name, re.sub(rb"(</f>)<v>[^<]*</v>", rb"\1", ours.read(name)))
-    command = [SOFFICE, "--headless", f"-env:UserInstallation=file://{tmp_path}/profile", "--convert-to"]
-    command += ["xlsx:Calc MS Excel 2007 XML", "--outdir", str(tmp_path / "calculated"), str(bare)]
-    subprocess.run(command, check=True, capture_output=True, timeout=180)
-    book = openpyxl.load_workbook(tmp_path / "calculated" / "bare.xlsx", data_only=True)
-    sheet = book["明细 Lines"]
-    column = {cell.value.split("\n")[1]: number for number, cell in enumerate(sheet[1])}
+@pytest.fixture(scope="module")
+def calculated(scorecards, sample_data, tmp_path_factory):
+    """Both workbooks as LibreOffice calculates them: of the small company and of the sample."""
+    if SOFFICE is None:
+        pytest.skip("LibreOffice (Debian: libreoffice-calc-nogui) is not installed")
+    folder = tmp_path_factory.mktemp("workbooks")
+    books = {"small": scorecards, "sample": sample_data / "scorecards" / "2026-10"}
+    for name, made in books.items():
+        with zipfile.ZipFile(made / "scorecards.xlsx") as ours, zipfile.ZipFile(folder / f"{name}.xlsx", "w") as bare:
+            for part in ours.namelist():
+                # Without the stored values nothing but a calculation can fill the formulas.
+                bare.writestr(part, re.sub(rb"(</f>)<v>[^<]*</v>", rb"\1", ours.read(part)))
+    command = [SOFFICE, "--headless", f"-env:UserInstallation=file://{folder}/profile", "--convert-to"]
+    command += ["xlsx:Calc MS Excel 2007 XML", "--outdir", str(folder / "calculated")]
+    subprocess.run([*command, *(str(folder / f"{name}.xlsx") for name in books)], check=True, capture_output=True, timeout=300)
+    return {name: openpyxl.load_workbook(folder / "calculated" / f"{name}.xlsx", data_only=True) for name in books}
+
+
+def lines_of(book) -> list[dict[str, object]]:
+    rows = book["明细 Lines"].iter_rows(values_only=True)
+    header = [text.split("\n")[1] for text in next(rows)]
+    return [dict(zip(header, row, strict=True)) for row in rows]
+
+
+def test_libreoffice_arrives_at_our_line_scores_and_points(calculated):
     checked = 0
-    for row in sheet.iter_rows(min_row=2, values_only=True):
-        assert Decimal(str(row[column["Difference"]])) == 0
-        recomputed = row[column["Line score recomputed"]]
-        if row[column["Line score"]] is not None:
-            assert recomputed == pytest.approx(row[column["Line score"]], abs=1e-9)
+    for row in lines_of(calculated["small"]):
+        assert Decimal(str(row["Difference"])) == 0
+        if row["Line score"] is not None:
+            assert row["Line score recomputed"] == pytest.approx(row["Line score"], abs=1e-9)
             checked += 1
         else:
-            assert recomputed in (None, "")
+            assert row["Line score recomputed"] in (None, "")
     # 107 lines, of which 3 + 2 + 0 + 2 + 2 + 4 of the people and 2 of the rooms have no value or no target
     assert checked == 107 - 15
-    summary = book["汇总 Summary"]
+    summary = calculated["small"]["汇总 Summary"]
     assert {row[19] for row in summary.iter_rows(min_row=2, max_row=6, values_only=True)} == {0}
+
+
+def test_libreoffice_arrives_at_the_published_points_of_every_line_of_the_sample(calculated, sample_data):
+    with duckdb.connect(str(sample_data / "published/current/appraisal.duckdb"), read_only=True) as con:
+        published = con.execute(
+            "select subject_id, part, kpi_id, room_id, line_score, points from scorecards.scorecard_lines "
+            "where month = '2026-10'"
+        ).fetchall()
+    parts = {"个人部分 Personal part": "personal", "团队部分 Team part": "team"}
+    recomputed = {
+        (row["Id"], parts[row["Part"]], row["KPI id"], row["Room"]): (row["Line score recomputed"], row["Points recomputed"])
+        for row in lines_of(calculated["sample"])
+    }
+    assert len(published) == len(recomputed) > 500
+    for subject_id, part, kpi_id, room_id, line_score, points in published:
+        score_again, points_again = recomputed[subject_id, part, kpi_id, room_id]
+        assert round(Decimal(str(points_again)), 2) == (points or 0), (subject_id, kpi_id)
+        if line_score is not None:
+            assert round(Decimal(str(score_again)), 6) == line_score, (subject_id, kpi_id)
+
+
+def test_ids_are_text_to_the_last_leading_zero(sample_data):
+    book = openpyxl.load_workbook(sample_data / "scorecards" / "2026-10" / "scorecards.xlsx")
+    column = [cell for (cell,) in book["明细 Lines"].iter_rows(min_row=2, min_col=2, max_col=2)]
+    assert {cell.value for cell in column} >= {"0071", "0102", "001001"}
+    assert all(cell.data_type == "s" and (cell.number_format == "@" or not cell.value.isdigit()) for cell in column)
