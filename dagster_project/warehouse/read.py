@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -74,11 +75,14 @@ def export(environ: Mapping[str, str]) -> int:
 
 @contextmanager
 def published_marts(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A read-only connection on the published marts that reaches no file outside its snapshot."""
+    """A read-only connection on the published marts that reaches no other file.
+
+    Folders inside the snapshot hold data of its views; pay lies beside them, at the top, and is out of reach.
+    """
     snapshot = current_snapshot(settings.published)
     con = connect(snapshot / "marts.duckdb", settings, read_only=True)
     try:
-        con.execute("set allowed_directories = [?]", [str(snapshot)])
+        con.execute("set allowed_directories = ?", [[str(path) for path in snapshot.iterdir() if path.is_dir()]])
         con.execute("set enable_external_access = false")
         con.execute("set lock_configuration = true")
         yield con
@@ -146,16 +150,37 @@ def _told(con: duckdb.DuckDBPyConnection, command: str) -> None:
         raise UserError(f"{name} is no command of this prompt: .help lists them")
 
 
-def _answer(con: duckdb.DuckDBPyConnection, statement: str) -> None:
+def _answer(con: duckdb.DuckDBPyConnection, text: str) -> None:
     try:
-        result = con.execute(statement)
-        names = [column[0] for column in result.description or []]
-        rows = result.fetchmany(ROWS_SHOWN + 1)
+        # All are looked at before the first one runs.
+        statements = con.extract_statements(text)
+        for statement in statements:
+            _refuse_other_than_reading(con, statement)
+        for statement in statements:
+            result = con.execute(statement)
+            names = [column[0] for column in result.description or []]
+            rows = result.fetchmany(ROWS_SHOWN + 1)
+            print(as_table(names, rows[:ROWS_SHOWN]))
+            if len(rows) > ROWS_SHOWN:
+                print(f"(the first {ROWS_SHOWN} rows; add a limit or an aggregate)")
     except duckdb.Error as error:
         raise UserError(str(error).splitlines()[0]) from None
-    print(as_table(names, rows[:ROWS_SHOWN]))
-    if len(rows) > ROWS_SHOWN:
-        print(f"(the first {ROWS_SHOWN} rows; add a limit or an aggregate)")
+
+
+def _refuse_other_than_reading(con: duckdb.DuckDBPyConnection, statement: duckdb.Statement) -> None:
+    """Raises UserError for a statement that could write a file, attach one or change a setting.
+
+    The database is read-only already, yet COPY and ATTACH would still reach the folders of the snapshot.
+    """
+    # PIVOT is of type MULTI; EXPLAIN ANALYZE runs what it explains, so that is looked at in turn.
+    if statement.type == duckdb.StatementType.EXPLAIN:
+        explained = re.sub(r"^\s*explain\b(\s+analyze\b)?(\s*\([^)]*\))?", "", statement.query, flags=re.IGNORECASE)
+        for inner in con.extract_statements(explained):
+            _refuse_other_than_reading(con, inner)
+    elif statement.type not in (duckdb.StatementType.SELECT, duckdb.StatementType.MULTI):
+        raise UserError(
+            f"{statement.type.name} is refused: this prompt only reads (SELECT, FROM, WITH, PIVOT, DESCRIBE, SUMMARIZE, EXPLAIN)"
+        )
 
 
 def as_table(names: Sequence[str], rows: Sequence[Sequence[object]]) -> str:

@@ -56,6 +56,54 @@ def test_quit_ends_it(asked):
     assert "one" in shown and "two" not in shown
 
 
-def test_the_marts_cannot_be_changed_nor_other_files_read(asked):
-    _, refused = asked("create table core.x (a int)", "select * from read_csv('/etc/passwd')")
-    assert len(refused.splitlines()) == 2
+def test_several_statements_are_all_answered_and_none_runs_where_one_is_refused(asked):
+    shown, _ = asked("select 40 + 2 as first; select 7 * 3 as second")
+    assert "42" in shown and "21" in shown
+    shown, refused = asked("select 40 + 2 as first; drop table core.dim_room")
+    assert shown == "" and refused.startswith("error: DROP is refused")
+
+
+def test_pivot_describe_summarize_and_explain_are_reading_too(asked):
+    shown, refused = asked(
+        "pivot core.fct_session on mode using count(*) group by room_id", "describe core.dim_room", "summarize core.dim_room",
+        "explain analyze select 1",
+    )  # fmt: skip
+    assert refused == "" and "pk" in shown and "timezone" in shown
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "from read_csv('/etc/passwd')",
+        "select content from read_text('/etc/passwd')",
+        "from read_blob('{snapshot}/appraisal.duckdb')",
+        "from glob('{snapshot}/*')",
+        "from '{snapshot}/appraisal.duckdb'",
+        "attach '{snapshot}/appraisal.duckdb' as pay (read_only)",
+        "attach '{private}/warehouse.duckdb' as raw (read_only)",
+        "attach '{snapshot}/new.duckdb'",
+        "copy (select 1) to '{snapshot}/new.csv'",
+        "copy (select 1) to '{parent}/new.csv'",
+        "explain analyze copy (select 1) to '{snapshot}/new.csv'",
+        "explain /* x */ analyze copy (select 1) to '{snapshot}/new.csv'",
+        "export database '{snapshot}/new'",
+        "create table core.x (a int)",
+        "create temp table x as select 1",
+        "insert into core.dim_room (room_id) values ('x')",
+        "update core.dim_room set name = 'x'",
+        "drop table core.fct_session",
+        "set enable_external_access = true",
+        "set allowed_directories = ['/']",
+        "install httpfs",
+        "load httpfs",
+        "call duckdb_secrets()",
+        "prepare p as copy (select 1) to '{snapshot}/new.csv'",
+    ],
+)
+def test_nothing_is_written_attached_or_read_beside_the_marts(asked, sample_data, tmp_path, statement):
+    snapshot = (sample_data / "published" / "current").resolve()
+    before = sorted(snapshot.rglob("*"))
+    places = {"snapshot": snapshot, "private": sample_data / "private", "parent": tmp_path}
+    _, refused = asked(statement.format(**places))
+    assert refused.startswith("error: ") and len(refused.splitlines()) == 1
+    assert sorted(snapshot.rglob("*")) == before and list(tmp_path.iterdir()) == []
