@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import json
 import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ from dagster_project.landing.documents import (
     json_line_records,
     workbook_rows,
 )
-from dagster_project.landing.readers import BadRow, Batch, FileRejected, Source, format_of, open_source
+from dagster_project.landing.readers import BadRow, Batch, FileRejected, Sought, Source, format_of, open_source
 from dagster_project.settings import Settings
 
 CANONICAL = "canonical"
@@ -70,6 +71,7 @@ class People:
 
     staff: dict[str, list[str]] = field(default_factory=dict)
     sessions: dict[str, list[tuple[str, Any, Any]]] = field(default_factory=dict)
+    sought: Sought = field(default_factory=Sought)
 
 
 def canonical_batches(
@@ -96,7 +98,7 @@ def canonical_batches(
     fits = [fit_of(item, content) for item in declarations(settings) if content.form in item.formats]
     fitting = [fit for fit in fits if not fit.missing and fit.declaration.export == export]
     if not fitting:
-        if form is not None and not _is_from_a_platform(fits):
+        if form is not None and not _is_from_a_platform(fits, export, content, folder):
             # Read as its own, so that what is wrong with it is said in the words of its contract.
             return CANONICAL, open_source(path, settings, wanted=names)
         raise FileRejected(_told_unknown(fits, export, content, folder))
@@ -173,8 +175,7 @@ def _listed(document: Any, declaration: Declaration) -> list[Any]:
 
 def is_canonical(content: Content, export: str, folder: Mapping[str, str]) -> bool:
     """True when every required column is there under its own name."""
-    present = {*_canonical_names(content), *folder}
-    return all(column.name in present for column in CONTRACTS[export].columns if column.required)
+    return not _lacking(export, content, folder)
 
 
 def _canonical_names(content: Content) -> set[str]:
@@ -183,9 +184,25 @@ def _canonical_names(content: Content) -> set[str]:
     return {name for record in content.samples for name in record if isinstance(record, dict)}
 
 
-def _is_from_a_platform(fits: list[Fit]) -> bool:
-    """True when some declaration finds at least half of what it needs."""
-    return any(len(fit.missing) * 2 <= fit.needed for fit in fits)
+def _is_from_a_platform(fits: list[Fit], export: str, content: Content, folder: Mapping[str, str]) -> bool:
+    """True when some declaration fits, or lacks a smaller share of what it needs than the canonical form does."""
+    return any(not fit.missing for fit in fits) or _nearest(fits, export, content, folder) is not None
+
+
+def _nearest(fits: list[Fit], export: str, content: Content, folder: Mapping[str, str]) -> Fit | None:
+    """The declaration that lacks least, those of the export before others; None where the canonical form is as near."""
+    near = [fit for fit in fits if len(fit.missing) < fit.needed]
+    if not near:
+        return None
+    best = min(near, key=lambda fit: (len(fit.missing) / fit.needed, fit.declaration.export != export))
+    required = sum(column.required for column in CONTRACTS[export].columns)
+    return best if len(best.missing) / best.needed < len(_lacking(export, content, folder)) / required else None
+
+
+def _lacking(export: str, content: Content, folder: Mapping[str, str]) -> list[str]:
+    """The required columns that neither the file nor its folders hold under their own names."""
+    present = {*_canonical_names(content), *folder}
+    return [column.name for column in CONTRACTS[export].columns if column.required and column.name not in present]
 
 
 def fit_of(declaration: Declaration, content: Content) -> Fit:
@@ -228,17 +245,12 @@ def _told_unknown(fits: list[Fit], export: str, content: Content, folder: Mappin
             f"no adapter of {export} takes this file, {best.name} of {best.export} does: "
             f"put it into EXPORTS/{best.export}/"
         )
-    present = {*_canonical_names(content), *folder}
-    required = [column.name for column in CONTRACTS[export].columns if column.required]
-    lacking = [name for name in required if name not in present]
-    near = [fit for fit in fits if len(fit.missing) < fit.needed]
-    near.sort(key=lambda fit: (len(fit.missing) / fit.needed, fit.declaration.export != export))
-    if near and len(near[0].missing) / near[0].needed < len(lacking) / len(required):
+    if (nearest := _nearest(fits, export, content, folder)) is not None:
         return (
-            f"no adapter takes this file; the nearest is {near[0].declaration.name}, "
-            f"for which {', '.join(near[0].missing)} is missing"
+            f"no adapter takes this file; the nearest is {nearest.declaration.name}, "
+            f"for which {', '.join(nearest.missing)} is missing"
         )
-    return f"no adapter takes this file; in the canonical form {', '.join(lacking)} is missing"
+    return f"no adapter takes this file; in the canonical form {', '.join(_lacking(export, content, folder))} is missing"
 
 
 def _refuse_without_folder(declaration: Declaration, content: Content, folder: Mapping[str, str]) -> None:
@@ -287,6 +299,8 @@ def _adapted(declaration: Declaration, content: Content, folder: dict[str, str],
     if any(rule.options.get("find") == "session" for rule in rules):
         used |= {"room_id"}
     source.folder_used = {name: folder[name] for name in used & folder.keys()}
+    if any("find" in rule.options for rule in rules):
+        source.sought = people.sought
     maker = _Maker(declaration, rules, names, extra, folder, people, source)
     source.batches = maker.batches(content)
     return source
@@ -557,6 +571,8 @@ def _reader(
             value = mapping.get(value.strip(), options.get("otherwise", value))
         return None if value in ("", None) else str(value)
 
+    people.sought.staff |= options.get("find") == "staff"
+
     def read(record: dict[str, Any], row: dict[str, str | None]) -> Any:
         if options.get("find") == "staff":
             return _only(people.staff.get(str(given(record)), []))
@@ -600,7 +616,10 @@ def _only(found: Iterable[str]) -> Any:
 
 
 def _session(people: People, room_id: str, row: Mapping[str, str | None]) -> Any:
-    """The one session of the room that the row's time span, or its instant, overlaps."""
+    """The one session of the room that the row's time span, or its instant, overlaps.
+
+    Without one, room and instant stand in for its id, so that the row waits for its session as any orphan does.
+    """
     span = [values.parsed(row.get(name)) for name in ("on_at", "off_at")]
     if span[0] is None or span[1] is None:
         instant = values.parsed(row.get("event_at") or row.get("sampled_at"))
@@ -608,13 +627,31 @@ def _session(people: People, room_id: str, row: Mapping[str, str | None]) -> Any
             # Typing will name the instant that cannot be read; the session is not the fault.
             return "unknown"
         span = [instant, instant]
-    start, end = (moment.replace(tzinfo=None) for moment in span if moment is not None)
+    start, end = (moment.astimezone(UTC).replace(tzinfo=None) for moment in span if moment is not None)
+    sought = people.sought
+    sought.room_id = room_id
+    sought.first, sought.last = min(sought.first or start, start), max(sought.last or end, end)
     sessions = people.sessions.get(room_id, [])
     if start < end:
-        return _only(name for name, began, ended in sessions if began < end and start < ended)
-    inside = [name for name, began, ended in sessions if began <= start < ended]
-    near = [name for name, began, ended in sessions if began - AROUND <= start < ended + AROUND]
-    return _only(inside or near)
+        found = [name for name, began, ended in sessions if began < end and start < ended]
+    else:
+        inside = [name for name, began, ended in sessions if began <= start < ended]
+        found = inside or [name for name, began, ended in sessions if began - AROUND <= start < ended + AROUND]
+    return _only(found) if found else f"{room_id}@{start.isoformat(timespec='milliseconds')}Z"
+
+
+def lookup_hash(con: duckdb.DuckDBPyConnection, sought: Sought) -> str:
+    """What the landed staff and sessions answer to a file's look-ups: another hash means that it reads otherwise now."""
+    answers: list[Any] = []
+    if sought.staff:
+        answers += con.execute("SELECT staff_id, name FROM raw.staff WHERE _status = 'current' ORDER BY ALL").fetchall()
+    if sought.first is not None and sought.last is not None:
+        answers += con.execute(
+            "SELECT session_id, started_at, ended_at FROM raw.sessions WHERE _status = 'current' AND room_id = ? "
+            "AND started_at <= ? AND ended_at >= ? ORDER BY ALL",
+            [sought.room_id, sought.last + AROUND, sought.first - AROUND],
+        ).fetchall()
+    return hashlib.sha256(repr(answers).encode()).hexdigest()
 
 
 def _people(con: duckdb.DuckDBPyConnection | None, declaration: Declaration) -> People:

@@ -14,11 +14,11 @@ import duckdb
 import pyarrow as pa
 
 from dagster_project.landing import ledger, relations
-from dagster_project.landing.adapters import canonical_batches
+from dagster_project.landing.adapters import canonical_batches, lookup_hash
 from dagster_project.landing.contracts import ALWAYS_NEEDED, CONTRACTS, FILE_OVER_LIMIT, Contract
 from dagster_project.landing.discovery import Delivery, deliveries
 from dagster_project.landing.ledger import FileRow
-from dagster_project.landing.readers import BadRow, FileRejected, Source
+from dagster_project.landing.readers import BadRow, FileRejected, Sought, Source
 from dagster_project.landing.typed_rows import literal, quoted, typed_select
 from dagster_project.settings import Settings, UserError
 
@@ -100,6 +100,7 @@ def land(
     summary = LandingSummary(unknown_folders=unknown)
     known = _KnownFiles(con)
     for contract in CONTRACTS.values():
+        known.reading_otherwise = _reading_otherwise(con, contract)
         for delivery in found:
             if delivery.export == contract.export:
                 _take(con, settings, run_id, delivery, known, summary, progress)
@@ -140,6 +141,7 @@ class _KnownFiles:
         self.looks: dict[str, tuple] = {}
         self.new_looks: list[tuple] = []
         self.folder_values: dict[int, dict[str, str]] = {}
+        self.reading_otherwise: dict[str, FileRow] = {}
         for row in con.execute(
             "SELECT file_no, export, path, sha256, bytes, verdict, reason, loaded_at FROM raw.files "
             "ORDER BY file_no"
@@ -186,6 +188,8 @@ def _take(
             _record(con, row, run_id, known, summary)
         return
     try:
+        if (earlier := known.reading_otherwise.get(delivery.relative)) is not None:
+            _read_again(con, settings, delivery, earlier, known, summary)
         checksum = _expected_checksum(delivery.companion)
         look = (delivery.size, delivery.mtime_ns, delivery.inode, checksum)
         if known.looks.get(delivery.relative) == look:
@@ -289,6 +293,55 @@ def _load(
         raise
 
 
+def _reading_otherwise(con: duckdb.DuckDBPyConnection, contract: Contract) -> dict[str, FileRow]:
+    """Files of an export that name staff or sessions which have come or changed since they were read, by path."""
+    looked_up = con.execute(
+        "SELECT f.file_no, f.path, f.sha256, f.bytes, f.verdict, f.reason, f.loaded_at, l.staff, l.room_id, l.first, l.last, "
+        "l.answers FROM raw.looked_up AS l JOIN raw.files AS f USING (file_no) WHERE f.export = ? ORDER BY f.file_no",
+        [contract.export],
+    ).fetchall()
+    found = {}
+    for file_no, path, sha256, size, verdict, reason, loaded_at, *sought, answers in looked_up:
+        if lookup_hash(con, Sought(*sought)) != answers:
+            found[path] = FileRow(file_no, contract.export, path, sha256, size, verdict, reason, loaded_at=loaded_at)
+    return found
+
+
+def _read_again(
+    con: duckdb.DuckDBPyConnection,
+    settings: Settings,
+    delivery: Delivery,
+    earlier: FileRow,
+    known: _KnownFiles,
+    summary: LandingSummary,
+) -> None:
+    """Give a file the rows it has now that staff or sessions are others; its number and time of landing stay.
+
+    A file that is no longer there with the same bytes keeps the rows it had.
+    """
+    with open(delivery.path, "rb") as file:
+        if hashlib.file_digest(file, "sha256").hexdigest() != earlier.sha256:
+            return
+    contract = CONTRACTS[delivery.export]
+    row = FileRow(earlier.file_no, earlier.export, earlier.path, earlier.sha256, earlier.size, loaded_at=earlier.loaded_at)
+    con.execute("BEGIN")
+    try:
+        relations.withdraw(con, contract, earlier.file_no)
+        _store_file(con, settings, contract, delivery, row, known)
+        if _has_changed(delivery):
+            raise _StillWritten
+        ledger.update_file(con, row)
+        con.execute("COMMIT")
+    except FileRejected:
+        con.execute("ROLLBACK")
+    except BaseException:
+        con.execute("ROLLBACK")
+        raise
+    else:
+        if row.verdict != earlier.verdict:
+            summary.files.append(FileOutcome(row.export, row.path, row.verdict, row.reason))
+
+
 def _store_file(
     con: duckdb.DuckDBPyConnection,
     settings: Settings,
@@ -312,6 +365,11 @@ def _store_file(
     if not source.columns_known and sound_rows:
         _refuse_missing_columns(contract, {*source.columns, *offered})
     row.reason = "; ".join(source.notes) or None
+    if (sought := source.sought) is not None:
+        con.execute(
+            "INSERT INTO raw.looked_up VALUES (?, ?, ?, ?, ?, ?)",
+            [row.file_no, sought.staff, sought.room_id, sought.first, sought.last, lookup_hash(con, sought)],
+        )
     filled = {name: value for name, value in offered.items() if name not in source.columns}
     filled |= source.folder_used
     for name, value in filled.items():

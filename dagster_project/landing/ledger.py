@@ -65,6 +65,9 @@ def create_tables(con: duckdb.DuckDBPyConnection) -> None:
             path VARCHAR, bytes BIGINT, mtime_ns BIGINT, inode BIGINT, checksum VARCHAR);
         -- Folder values that filled columns of a file: the same bytes in another folder may be other rows.
         CREATE TABLE IF NOT EXISTS raw.folder_values (file_no INTEGER, name VARCHAR, value VARCHAR);
+        -- What adapters looked up in staff and sessions to read a file, and the hash of the answers they had.
+        CREATE TABLE IF NOT EXISTS raw.looked_up (
+            file_no INTEGER, staff BOOLEAN, room_id VARCHAR, first TIMESTAMP, last TIMESTAMP, answers VARCHAR);
         -- Unfinished work, so that a run killed between two transactions is completed by the next.
         CREATE TABLE IF NOT EXISTS raw.unresolved_files (file_no INTEGER, export VARCHAR);
         CREATE TABLE IF NOT EXISTS raw.unresolved_parents (export VARCHAR, id VARCHAR, is_new BOOLEAN);
@@ -85,6 +88,18 @@ def clear_changes(con: duckdb.DuckDBPyConnection) -> None:
 def next_file_no(con: duckdb.DuckDBPyConnection) -> int:
     """The number of the next file to be recorded."""
     return con.execute("SELECT coalesce(max(file_no), 0) + 1 FROM raw.files").fetchall()[0][0]
+
+
+def update_file(con: duckdb.DuckDBPyConnection, row: FileRow) -> None:
+    """Record what a file that was read again holds now; the run that first recorded it stays named."""
+    con.execute(
+        "UPDATE raw.files SET verdict = ?, reason = ?, adapter = ?, rows_in = ?, rows_accepted = ?, rows_quarantined = ?, "
+        "rows_duplicate = 0, rows_pending = ?, nul_removed = ?, extra_columns = ? WHERE file_no = ?",
+        [
+            row.verdict, row.reason, row.adapter, row.rows_in, row.accepted, row.quarantined,
+            row.pending, row.nul_removed, row.extra_columns, row.file_no,
+        ],
+    )  # fmt: skip
 
 
 def insert_file(con: duckdb.DuckDBPyConnection, row: FileRow, run_id: str) -> None:

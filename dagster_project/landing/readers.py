@@ -11,6 +11,7 @@ import json
 import zlib
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import IO, Any
 
@@ -51,6 +52,16 @@ class Batch:
 
 
 @dataclass
+class Sought:
+    """Whom and what a file names without an id: staff, and a room's sessions from the first instant to the last (UTC)."""
+
+    staff: bool = False
+    room_id: str | None = None
+    first: datetime | None = None
+    last: datetime | None = None
+
+
+@dataclass
 class Source:
     """An opened file: column name → Arrow type, batches to be read once, NUL characters removed so far.
 
@@ -58,6 +69,7 @@ class Source:
     read, since only their rows tell which columns there are; `columns_known` is False then. Tables may hold
     `_extra`: columns nobody asked for, as JSON text. notes: what the ledger says of an accepted file, complete
     when all is read. folder_used: folder values that rows were made with, beside those that fill columns.
+    sought: what an adapter looked up in other exports, complete when all is read; None where it looks nothing up.
     """
 
     columns: dict[str, pa.DataType]
@@ -67,6 +79,7 @@ class Source:
     columns_known: bool = True
     notes: list[str] = field(default_factory=list)
     folder_used: dict[str, str] = field(default_factory=dict)
+    sought: Sought | None = None
 
 
 def format_of(path: Path) -> str | None:

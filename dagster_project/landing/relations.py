@@ -252,6 +252,40 @@ _TOLD_OF_CHANGES = {
 }
 
 
+def withdraw(con: duckdb.DuckDBPyConnection, contract: Contract, file_no: int) -> None:
+    """Take a file's rows out, so that it can be read again; rows that they had beaten are free to win anew.
+
+    To be called in the transaction that stores the rows again.
+    """
+    export, table = contract.export, f"raw.{contract.export}"
+    of_file = f"t._file_no = {file_no}"
+    gone = f"FROM {table} AS t WHERE {of_file} AND t._status = 'current'"
+    con.execute(f"INSERT INTO raw.changes BY NAME SELECT DISTINCT {literal(export)} AS export{_told(contract)} {gone}")
+    if export in _PARENT_ID:
+        con.execute(f"INSERT INTO raw.unresolved_parents SELECT DISTINCT {literal(export)}, t.{_PARENT_ID[export]}, false {gone}")
+    con.execute(
+        f"CREATE OR REPLACE TEMP TABLE freed AS "
+        f"SELECT t.rowid AS rid, t._file_no AS file_no, t._status = 'duplicate' AS was_copy "
+        f"FROM {table} AS t WHERE NOT {of_file} AND t._status IN ('superseded', 'duplicate') AND {_key_hash(contract)} IN "
+        f"(SELECT {_key_hash(contract)} FROM {table} AS t WHERE {of_file} AND t.{_IN_POOL});"
+        f"UPDATE {table} SET _status = 'current' WHERE rowid IN (SELECT rid FROM freed);"
+        f"UPDATE raw.files AS f SET rows_accepted = rows_accepted + copies, rows_duplicate = rows_duplicate - copies "
+        f"FROM (SELECT file_no, count(*) FILTER (was_copy) AS copies FROM freed GROUP BY file_no) AS g "
+        f"WHERE f.file_no = g.file_no;"
+        f"INSERT INTO raw.unresolved_files SELECT DISTINCT file_no, {literal(export)} FROM freed;"
+        f"DELETE FROM {table} AS t WHERE {of_file}"
+    )
+    for kept in ("quarantine", "extra_values", "folder_values", "looked_up", "unresolved_files"):
+        con.execute(f"DELETE FROM raw.{kept} WHERE file_no = {file_no}")
+
+
+def _told(contract: Contract) -> str:
+    """The columns of row `t` by which raw.changes knows it, each after a comma."""
+    names = {column.name for column in contract.columns}
+    told = _TOLD_OF_CHANGES.get(contract.export, ("session_id", "room_id", "order_line_id"))
+    return "".join(f", t.{name} AS {name}" for name in told if name in names)
+
+
 def _carry_over(con: duckdb.DuckDBPyConnection, contract: Contract, new_files: list[int]) -> None:
     """Tell quarantine, file counts, raw.changes and the children of the new statuses."""
     export, table = contract.export, f"raw.{contract.export}"
@@ -263,12 +297,7 @@ def _carry_over(con: duckdb.DuckDBPyConnection, contract: Contract, new_files: l
         f"WHERE NOT ({is_new}) AND (old_status = 'current') <> (_status = 'current') "
         f"UNION ALL SELECT t.*, NULL FROM {table} AS t WHERE {is_new} AND _status = 'current') AS t"
     )
-    told = _TOLD_OF_CHANGES.get(export, ("session_id", "room_id", "order_line_id"))
-    names = {column.name for column in contract.columns}
-    keys = "".join(f", t.{name} AS {name}" for name in told if name in names)
-    con.execute(
-        f"INSERT INTO raw.changes BY NAME SELECT DISTINCT {literal(export)} AS export{keys} {changed}"
-    )
+    con.execute(f"INSERT INTO raw.changes BY NAME SELECT DISTINCT {literal(export)} AS export{_told(contract)} {changed}")
     if export in _PARENT_ID:
         # A room only ever comes to exist; a session or line may have had another winner until now.
         was_known = "false" if export == "rooms" else "bool_or(old_status = 'current')"

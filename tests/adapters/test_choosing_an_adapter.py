@@ -87,6 +87,16 @@ def test_an_unknown_file_is_told_the_nearest_adapter_and_the_columns_it_misses(w
     )
 
 
+def test_a_file_with_only_some_of_a_platforms_columns_still_learns_what_it_is_nearest_to(world):
+    world.put("orders/room_id=R1/a.csv", "主订单编号,商品ID,备注\n1,2,3\n")
+    world.land()
+    assert world.verdict("orders/room_id=R1/a.csv") == (
+        "rejected",
+        "no adapter takes this file; the nearest is douyin_orders, for which "
+        "子订单编号, 商品数量, 商品金额, 订单提交时间, 支付完成时间, 订单状态 is missing",
+    )
+
+
 def test_a_file_in_the_folder_of_another_export_is_told_where_it_belongs(world):
     world.put("sessions/room_id=R1/tt.json", json.dumps({"data": {"orders": [tiktok_order(1)]}}))
     world.land()
@@ -120,9 +130,12 @@ def test_the_same_roster_in_another_rooms_folder_is_another_file(world):
     world.put("shifts/room_id=R2/a.xlsx", roster)
     world.land()
     assert world.verdict("shifts/room_id=R1/a.xlsx")[0] == "accepted"
-    # In R2 there is no session at that time: its row is quarantined, not taken for the row of R1.
-    assert world.verdict("shifts/room_id=R2/a.xlsx")[0] == "accepted"
-    assert world.one("SELECT count(*) FROM raw.quarantine") == 1
+    # In R2 there is no session at that time: its row waits for one, it is not taken for the row of R1.
+    assert told(world, "shifts/room_id=R2/a.xlsx") == ("feishu_roster", "accepted", None, 1, 0, 0)
+    assert world.rows("SELECT session_id, _status FROM raw.shifts ORDER BY _file_no") == [
+        ("S2", "current"),
+        ("R2@2026-10-02T12:00:00.000Z", "pending"),
+    ]
 
 
 @pytest.mark.parametrize("change", ["export: orderz", "priority: 10\nspeed: 3", "time_zone: Mars/Base"])
