@@ -44,7 +44,7 @@ COMMANDS = {
     ),
     "export": ("dagster_project.warehouse.read:export", "one self-contained file of the marts (OUT=file)"),
     "site": ("dagster_project.web:site", "the review site of a month, opened where there is a screen (MONTH)"),
-    "docs": ("dagster_project.site.docs:docs", "the KPI dictionary and dbt's pages on every table"),
+    "docs": ("dagster_project.site.docs:docs", "the guides, the KPI dictionary and dbt's pages on every table, as static pages"),
     "ui": ("dagster_project.web:ui", "Dagster's page on 127.0.0.1"),
     "sample": (
         "dagster_project.simulator.command:sample",

@@ -95,6 +95,7 @@ def site_environment(currency: str) -> Environment:
         value_of=lambda value, unit: figures.measured(value, unit, currency),
         share=lambda part, whole, places=1: figures.percent(_ratio(part, whole), places),
         ratio=_ratio,
+        month_short=lambda month: wording.either(f"{int(month[5:])}月", wording.month_words(month)[1][:3]),
         share_at=lambda part, whole: share_at(Decimal(part or 0), Decimal(whole or 0)),
         minutes=lambda seconds: figures.number(Decimal(seconds or 0) / 60, 1),
         hours_of=lambda seconds: figures.number(Decimal(seconds or 0) / 3600, 1) + "\u00a0h",

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import csv
+import gzip
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +14,7 @@ import pytest
 
 from dagster_project.cli import COMMANDS
 from dagster_project.landing.contracts import CONTRACTS
+from dagster_project.settings import DEMO_SECRET
 from dagster_project.site.docs import kpi_dictionary
 from dagster_project.warehouse.policy import read_policy
 
@@ -58,14 +62,56 @@ def test_the_dictionary_holds_every_kpi_of_the_registry():
     assert all(f'id="{row.split(",")[0]}"' in page for row in rows)
 
 
-def test_make_docs_writes_the_dictionary_and_the_tables(sample_data, tmp_path):
-    copy = tmp_path / "data"
-    subprocess.run(["cp", "-r", str(sample_data), str(copy)], check=True)
+@pytest.fixture(scope="module")
+def made(sample_data, tmp_path_factory) -> Path:
+    """$DATA/docs as `make docs` writes it."""
+    copy = tmp_path_factory.mktemp("docs") / "data"
+    copy.mkdir()
+    for part in ("private", "published"):
+        shutil.copytree(sample_data / part, copy / part, symlinks=True)
     command = [sys.executable, "-m", "dagster_project.cli", "docs", f"DATA={copy}"]
     done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert "fct_session" in (copy / "docs" / "dbt.html").read_text("utf-8")
-    assert "指标词典" in (copy / "docs" / "kpis.html").read_text("utf-8")
+    assert done.stdout.strip() == str(copy / "docs" / "index.html")
+    return copy / "docs"
+
+
+def test_make_docs_writes_the_dictionary_the_tables_and_the_guides(made):
+    assert "fct_session" in (made / "dbt.html").read_text("utf-8")
+    assert "指标词典" in (made / "kpis.html").read_text("utf-8")
+    index = (made / "index.html").read_text("utf-8")
+    for guide in ("first-month", "policy", "operating", "cookbook"):
+        assert f'href="{guide}.html"' in index
+    for page in made.glob("*.html"):
+        if page.name != "dbt.html":
+            for href in re.findall(r'<a href="([^"#]+)', page.read_text("utf-8")):
+                assert (made / href).is_file(), (page.name, href)
+
+
+def test_the_docs_hold_no_viewer_no_pay_no_secret_and_no_place_on_the_machine(made):
+    text = "\n".join(page.read_text("utf-8") for page in made.glob("*.html"))
+    with gzip.open(next((REPOSITORY / "data/sample/orders").glob("2026-10.csv.gz")), "rt", encoding="utf-8") as lines:
+        viewers = {row["viewer_id"] for row in csv.DictReader(lines)}
+    words = set(re.findall(r"\w+", text))
+    assert len(viewers) > 500 and not viewers & words
+    with next((REPOSITORY / "data/sample/staff").rglob("*.csv")).open(encoding="utf-8") as lines:
+        staff = list(csv.DictReader(lines))
+    assert not {row["name"] for row in staff} & words
+    # Round sums stand everywhere; what a person is paid does not stand beside their id.
+    assert not {row["staff_id"] for row in staff} & words - {"001001"}
+    assert str(made.parent) not in text and str(REPOSITORY) not in text and DEMO_SECRET not in text
+
+
+def test_a_guide_in_chinese_names_the_same_commands_files_and_columns():
+    translated = sorted((REPOSITORY / "docs").glob("*.zh-CN.md"))
+    assert {page.name for page in translated} >= {f"{guide}.zh-CN.md" for guide in ("first-month", "policy", "operating")}
+    for page in translated:
+        english = page.with_name(page.name.replace(".zh-CN", ""))
+        codes = [sorted(set(re.findall(r"`[^`\n]+`", one.read_text("utf-8")))) for one in (page, english)]
+        assert codes[0] == codes[1], page.name
+        shape = [[line[:3].split(" ")[0] for line in one.read_text("utf-8").splitlines() if line[:1] in "#|"
+                  and line[:1]] for one in (page, english)]  # fmt: skip
+        assert shape[0] == shape[1], page.name
 
 
 def test_every_command_of_the_guides_is_a_target():
