@@ -114,6 +114,14 @@ def test_a_guide_in_chinese_names_the_same_commands_files_and_columns():
         assert shape[0] == shape[1], page.name
 
 
+def test_the_two_readmes_agree_in_headings_commands_links_and_pictures():
+    english, chinese = ((REPOSITORY / name).read_text("utf-8") for name in ("README.md", "README.zh-CN.md"))
+    for pattern in (r"^(#+) ", r"(?:^|`)make [a-z]+(?: [A-Z]+=)*", r"!\[[^]]*\](\([^)]+\))", r"^(\|)"):
+        assert re.findall(pattern, english, re.M) == re.findall(pattern, chinese, re.M), pattern
+    links = [re.findall(r"\]\(([^)]+)\)", text)[1:] for text in (english, chinese)]
+    assert links[0] == [link.replace(".zh-CN.md", ".md") for link in links[1]]
+
+
 def test_every_command_of_the_guides_is_a_target():
     told = " ".join(page.read_text("utf-8") for page in PAGES)
     targets = set(re.search(r"^COMMANDS := ((?:.+\\\n)*.+)", (REPOSITORY / "Makefile").read_text("utf-8"), re.M).group(1).split())
