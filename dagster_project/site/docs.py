@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from markdown_it import MarkdownIt
+from markdown_it.token import Token
 from markupsafe import Markup
 
 from dagster_project.lock import run_lock
@@ -74,28 +75,28 @@ def _from_markdown(text: str) -> Markup:
     """A guide as HTML: raw HTML stays text, links lead to the other guides or are words only."""
     reader = MarkdownIt("js-default")
     tokens = reader.parse(text)
-    for inline in (token for token in tokens if token.type == "inline"):
-        kept, open_links = [], []
-        for child in inline.children or []:
-            if child.type == "link_open":
-                stem = str(child.attrGet("href")).partition("#")[0].removesuffix(".md").removesuffix(".zh-CN")
-                open_links.append(any(stem == guide for guide, _, _ in GUIDES))
-                child.attrSet("href", f"{stem}.html")
-            if child.type in ("link_open", "link_close") and not open_links[-1]:
-                if child.type == "link_close":
-                    open_links.pop()
-                continue
-            if child.type == "link_close":
-                open_links.pop()
-            # A line's end is a space in English and nothing between two Chinese characters.
-            if child.type == "softbreak" and kept and kept[-1].content and not kept[-1].content[-1].isascii():
-                continue
-            kept.append(child)
-        inline.children = kept
+    for inline in (token for token in tokens if token.children):
+        inline.children = _shown(inline.children or [])
     page = reader.renderer.render(tokens, reader.options, {})
     # What is wider than a phone scrolls by itself, also from the keyboard.
     page = page.replace("<pre>", '<pre tabindex="0">').replace("</table>", "</table></div>")
     return Markup(page.replace("<table>", '<div class="scroll" tabindex="0" role="group"><table>'))
+
+
+def _shown(children: list[Token]) -> list[Token]:
+    """What a line of a guide is made of, without links that lead out of the guides."""
+    kept: list[Token] = []
+    leads_on = True
+    for child in children:
+        if child.type == "link_open":
+            stem = str(child.attrGet("href")).partition("#")[0].removesuffix(".md").removesuffix(".zh-CN")
+            leads_on = any(stem == guide for guide, _, _ in GUIDES)
+            child.attrSet("href", f"{stem}.html")
+        # A line's end is a space in English and nothing between two Chinese characters.
+        chinese_ends_line = child.type == "softbreak" and kept and not (kept[-1].content or "x")[-1].isascii()
+        if not chinese_ends_line and (leads_on or child.type not in ("link_open", "link_close")):
+            kept.append(child)
+    return kept
 
 
 def kpi_dictionary(policy_dir: Path, month: str) -> str:
