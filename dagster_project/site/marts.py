@@ -422,7 +422,10 @@ def _insight(con: duckdb.DuckDBPyConnection, table: str, about: str | None, mont
 
 def _platform_totals(con: duckdb.DuckDBPyConnection, month: str) -> Insight | None:
     """The platforms' own totals beside ours, where any were delivered."""
-    there = "select comment from duckdb_tables() where schema_name = 'audit' and table_name = 'reconciliation'"
+    there = (
+        "select comment from duckdb_tables() where schema_name = 'audit' and table_name = 'reconciliation' union all "
+        "select comment from duckdb_views() where schema_name = 'audit' and view_name = 'reconciliation'"
+    )
     found = [_insight(con, "reconciliation", row["comment"], month, "audit") for row in rows_of(con, there)]
     return found[0] if found and found[0].rows else None
 

@@ -27,6 +27,9 @@ class Fingerprint:
         return Fingerprint(self.rows + other.rows, self.lower + other.lower, self.upper + other.upper)
 
 
+NOTHING = Fingerprint(0, 0, 0)
+
+
 def quoted(name: str) -> str:
     """A table or column name as an SQL identifier."""
     return '"' + name.replace('"', '""') + '"'
@@ -36,25 +39,26 @@ def columns_of(
     con: duckdb.DuckDBPyConnection, schema: str, table: str, database: str | None = None
 ) -> dict[str, str]:
     """Column name → DuckDB type, in table order."""
-    rows = con.execute(
-        "select column_name, data_type from duckdb_columns() "
-        "where database_name = coalesce(?, current_database()) and schema_name = ? and table_name = ? "
-        "order by column_index",
-        [database, schema, table],
-    ).fetchall()
-    return dict(rows)
+    # Not from duckdb_columns(): that lists the columns of every table to find those of one.
+    name = ".".join(quoted(part) for part in (database, schema, table) if part is not None)
+    return {column: data_type for column, data_type, *_ in con.execute(f"describe {name}").fetchall()}
 
 
 def fingerprint(con: duckdb.DuckDBPyConnection, relation: str, columns: dict[str, str]) -> Fingerprint:
     """Fingerprint of a relation (already quoted SQL) over the given columns (name → type)."""
+    return sum(fingerprints(con, relation, columns, "''").values(), NOTHING)
+
+
+def fingerprints(
+    con: duckdb.DuckDBPyConnection, relation: str, columns: dict[str, str], part: str
+) -> dict[str, Fingerprint]:
+    """Fingerprint of each part of a relation; `part` is the SQL of a row's part, as text."""
     texts = ", ".join(_canonical(name, columns[name]) for name in sorted(columns))
-    row = con.execute(
-        f"select count(*), coalesce(sum(md5_number_lower(row_text)), 0)::varchar, "
-        f"coalesce(sum(md5_number_upper(row_text)), 0)::varchar "
-        f"from (select concat({texts}) as row_text from {relation})"
-    ).fetchone()
-    assert row is not None
-    return Fingerprint(int(row[0]), int(row[1]), int(row[2]))
+    rows = con.execute(
+        f"select part, count(*), sum(md5_number_lower(row_text))::varchar, sum(md5_number_upper(row_text))::varchar "
+        f"from (select {part} as part, concat({texts}) as row_text from {relation}) group by part"
+    ).fetchall()
+    return {name: Fingerprint(int(count), int(lower), int(upper)) for name, count, lower, upper in rows}
 
 
 def content_hash(columns: Iterable[str], parts: Fingerprint) -> str:

@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +15,9 @@ from typing import Any
 import duckdb
 
 from dagster_project.settings import Settings, UserError, connect
-from dagster_project.warehouse.hashes import columns_of, content_hash, fingerprint, quoted
+from dagster_project.warehouse import parts
+from dagster_project.warehouse.hashes import NOTHING, Fingerprint, columns_of, content_hash, fingerprint, quoted
+from dagster_project.warehouse.parts import PARTS_FOLDER, Base, Parts, place_parts, sync, view_sql
 
 MARTS_SCHEMAS = ("core", "funnel", "kpis", "insights", "audit")
 APPRAISAL_SCHEMAS = ("scorecards",)
@@ -31,7 +33,9 @@ SNAPSHOTS_KEPT_AT_LEAST = 3
 def publish(
     settings: Settings, snapshot_id: str, facts: Mapping[str, Any], keep_hours: float = 48
 ) -> dict[str, Any]:
-    """Copy the published schemas of the private warehouse into a new snapshot and flip `current` to it.
+    """Place the published schemas of the private warehouse in a new snapshot and flip `current` to it.
+
+    What was not rebuilt since the snapshot before is shared with it (parts.py), so a night costs what it changed.
 
     `facts` go into the manifest as they are (code_version, ledger_hash, …). Returns the manifest. Raises
     UserError where a mart would show what analysts may not see; then, and at any kill, `current` stays.
@@ -43,29 +47,31 @@ def publish(
     _remove_unfinished(snapshots)
     building = snapshots / f".building-{snapshot_id}"
     building.mkdir(mode=0o700)
-    try:
-        tables: dict[str, dict[str, Any]] = {}
-        with _warehouse(settings) as con:
+    with _warehouse(settings) as con:
+        try:
             _refuse_private_columns(con)
-            data_through = _data_through(con)
-            tables |= write_database(con, building / "marts.duckdb", MARTS_SCHEMAS, 0o640)
+            parts.create_tables(con)
+            base = parts.last_published(con, snapshots)
+            tables, written = _write_marts(con, building, snapshots.resolve() / snapshot_id, base)
             tables |= write_database(con, building / "appraisal.duckdb", APPRAISAL_SCHEMAS, 0o600)
-        manifest = {
-            "snapshot_id": snapshot_id,
-            "data_through": data_through,
-            "tables": tables,
-            **facts,
-            "built_at": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
-        }
-        _write_synced(building / "manifest.json", json.dumps(manifest, indent=1) + "\n", 0o644)
-        building.chmod(0o755)
-        _sync(building)
-        os.rename(building, snapshots / snapshot_id)
-    except BaseException:
-        shutil.rmtree(building, ignore_errors=True)
-        raise
-    _sync(snapshots)
-    _flip(settings.published, snapshot_id)
+            manifest = {
+                "snapshot_id": snapshot_id,
+                "data_through": _data_through(con),
+                "tables": tables,
+                **facts,
+                "built_at": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+            }
+            _write_synced(building / "manifest.json", json.dumps(manifest, indent=1) + "\n", 0o644)
+            building.chmod(0o755)
+            sync(building)
+            os.rename(building, snapshots / snapshot_id)
+        except BaseException:
+            shutil.rmtree(building, ignore_errors=True)
+            raise
+        sync(snapshots)
+        _flip(settings.published, snapshot_id)
+        # A run killed before this note shares with the snapshot before: what changed since then is still noted too.
+        parts.note_published(con, snapshot_id, written)
     sweep(settings.published, keep_hours)
     return manifest
 
@@ -130,51 +136,111 @@ def write_database(
     con: duckdb.DuckDBPyConnection, file: Path, schemas: tuple[str, ...], mode: int
 ) -> dict[str, dict[str, Any]]:
     """Copy whole schemas into a new DuckDB file; returns rows and content hash per table, as read back."""
+    with _new_database(con, file, schemas, mode):
+        tables = published_tables(con, schemas)
+        described = {f"{schema}.{table}": _copy_table(con, schema, table) for schema, table in tables}
+        _copy_comments(con, [("table", schema, table) for schema, table in tables])
+    return described
+
+
+def _write_marts(
+    con: duckdb.DuckDBPyConnection, building: Path, final: Path, base: Base | None
+) -> tuple[dict[str, dict[str, Any]], dict[str, Parts]]:
+    """marts.duckdb, with tables by business date as views of Parquet parts beside it.
+
+    Returns rows and content hash per table, and the parts of the tables by date.
+    """
+    tables: dict[str, dict[str, Any]] = {}
+    written: dict[str, Parts] = {}
+    copied: list[tuple[str, str, str]] = []
+    (building / PARTS_FOLDER).mkdir()
+    (building / PARTS_FOLDER).chmod(0o755)
+    # A view is checked as it is made, and it has to name the files by the path they will have.
+    final.symlink_to(building.name)
+    try:
+        with _new_database(con, building / "marts.duckdb", MARTS_SCHEMAS, 0o640):
+            for schema, table in published_tables(con, MARTS_SCHEMAS):
+                name = f"{schema}.{table}"
+                if not parts.is_by_date(con, schema, table):
+                    tables[name] = _copy_table(con, schema, table)
+                    copied.append(("table", schema, table))
+                    continue
+                written[name] = place_parts(con, schema, table, building / PARTS_FOLDER / name, base)
+                con.execute(
+                    f"create view snapshot.{quoted(schema)}.{quoted(table)} as {view_sql(final / PARTS_FOLDER / name)}"
+                )
+                copied.append(("view", schema, table))
+                tables[name] = _described(schema, columns_of(con, schema, table), sum(written[name].values(), NOTHING))
+            _copy_comments(con, copied)
+    finally:
+        final.unlink()
+    sync(building / PARTS_FOLDER)
+    return tables, written
+
+
+@contextmanager
+def _new_database(
+    con: duckdb.DuckDBPyConnection, file: Path, schemas: tuple[str, ...], mode: int
+) -> Iterator[None]:
+    """A new DuckDB file attached as `snapshot` with the schemas in it; afterwards it is whole and on the disk."""
     previous_mask = os.umask(0o077)
     try:
         con.execute(f"attach {_literal(file)} as snapshot (storage_version {_literal(STORAGE_VERSION)})")
     finally:
         os.umask(previous_mask)
-    tables = {}
     try:
+        con.execute("begin")  # one commit for all of it: nobody reads the file before it is whole
         for schema in schemas:
             con.execute(f"create schema if not exists snapshot.{quoted(schema)}")
-        for schema, table in published_tables(con, schemas):
-            name = f"{quoted(schema)}.{quoted(table)}"
-            con.execute(f"create table snapshot.{name} as from {name}")
-            _copy_comments(con, schema, table)
-            columns = columns_of(con, schema, table, "snapshot")
-            if schema in UNHASHED_SCHEMAS:
-                rows = con.execute(f"select count(*) from snapshot.{name}").fetchall()[0][0]
-                tables[f"{schema}.{table}"] = {"rows": rows, "content_hash": None}
-            else:
-                parts = fingerprint(con, f"snapshot.{name}", columns)
-                hashed = content_hash(columns, parts)
-                tables[f"{schema}.{table}"] = {"rows": parts.rows, "content_hash": hashed}
+        yield
+        con.execute("commit")
         con.execute("checkpoint snapshot")
+    except BaseException:
+        con.execute("rollback")
+        raise
     finally:
         con.execute("detach snapshot")
     if file.with_name(file.name + ".wal").exists():
         raise RuntimeError(f"{file.name} was closed with a write-ahead log beside it")
     file.chmod(mode)
-    _sync(file)
-    return tables
+    sync(file)
 
 
-def _copy_comments(con: duckdb.DuckDBPyConnection, schema: str, table: str) -> None:
-    name = f"snapshot.{quoted(schema)}.{quoted(table)}"
-    for (comment,) in con.execute(
-        "select comment from duckdb_tables() where database_name = current_database() "
-        "and schema_name = ? and table_name = ? and comment is not null",
-        [schema, table],
-    ).fetchall():
-        con.execute(f"comment on table {name} is {_literal(comment)}")
-    for column, comment in con.execute(
-        "select column_name, comment from duckdb_columns() where database_name = current_database() "
-        "and schema_name = ? and table_name = ? and comment is not null",
-        [schema, table],
-    ).fetchall():
-        con.execute(f"comment on column {name}.{quoted(column)} is {_literal(comment)}")
+def _copy_table(con: duckdb.DuckDBPyConnection, schema: str, table: str) -> dict[str, Any]:
+    """Copy a table into the attached snapshot; returns what the manifest says of it."""
+    name = f"{quoted(schema)}.{quoted(table)}"
+    con.execute(f"create table snapshot.{name} as from {name}")
+    columns = columns_of(con, schema, table, "snapshot")
+    if schema in UNHASHED_SCHEMAS:
+        return {"rows": con.execute(f"select count(*) from snapshot.{name}").fetchall()[0][0], "content_hash": None}
+    return _described(schema, columns, fingerprint(con, f"snapshot.{name}", columns))
+
+
+def _described(schema: str, columns: dict[str, str], found: Fingerprint) -> dict[str, Any]:
+    """A table as the manifest has it."""
+    return {"rows": found.rows, "content_hash": None if schema in UNHASHED_SCHEMAS else content_hash(columns, found)}
+
+
+def _copy_comments(con: duckdb.DuckDBPyConnection, copied: Iterable[tuple[str, str, str]]) -> None:
+    """Carry the descriptions over to the attached snapshot, whose (kind, schema, table) are given; kind table or view."""
+    of_tables = con.execute(
+        "select schema_name, table_name, comment from duckdb_tables() where database_name = current_database() "
+        "union all select schema_name, view_name, comment from duckdb_views() where database_name = current_database()"
+    ).fetchall()
+    about = {(schema, table): comment for schema, table, comment in of_tables if comment}
+    of_columns = con.execute(
+        "select schema_name, table_name, column_name, comment from duckdb_columns() "
+        "where database_name = current_database() and comment is not null"
+    ).fetchall()
+    columns: dict[tuple[str, str], list[tuple[str, str]]] = {}
+    for schema, table, column, comment in of_columns:
+        columns.setdefault((schema, table), []).append((column, comment))
+    for kind, schema, table in copied:
+        name = f"snapshot.{quoted(schema)}.{quoted(table)}"
+        if (schema, table) in about:
+            con.execute(f"comment on {kind} {name} is {_literal(about[schema, table])}")
+        for column, comment in columns.get((schema, table), []):
+            con.execute(f"comment on column {name}.{quoted(column)} is {_literal(comment)}")
 
 
 def _refuse_private_columns(con: duckdb.DuckDBPyConnection) -> None:
@@ -197,28 +263,22 @@ def _flip(published: Path, snapshot_id: str) -> None:
     beside.unlink(missing_ok=True)
     beside.symlink_to(Path("snapshots") / snapshot_id)
     os.replace(beside, published / "current")
-    _sync(published)
+    sync(published)
 
 
 def _remove_unfinished(snapshots: Path) -> None:
     """What a killed run left: only the holder of the run lock publishes, so nobody is building it."""
-    for folder in snapshots.glob(".building-*"):
-        shutil.rmtree(folder, ignore_errors=True)
+    for folder in snapshots.iterdir():
+        if folder.is_symlink():
+            folder.unlink()
+        elif folder.name.startswith(".building-"):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _write_synced(file: Path, text: str, mode: int) -> None:
     file.write_text(text, encoding="utf-8")
     file.chmod(mode)
-    _sync(file)
-
-
-def _sync(path: Path) -> None:
-    """Bring a file, or a folder's entries, to the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync(file)
 
 
 def _literal(value: object) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 import duckdb
 
 from dagster_project.settings import Settings, UserError, connect, settings_from_env
+from dagster_project.warehouse.parts import without_wildcards
 from dagster_project.warehouse.publish import MARTS_SCHEMAS, current_snapshot, write_database
 
 ROWS_SHOWN = 200
@@ -82,7 +83,9 @@ def published_marts(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
     snapshot = current_snapshot(settings.published)
     con = connect(snapshot / "marts.duckdb", settings, read_only=True)
     try:
-        con.execute("set allowed_directories = ?", [[str(path) for path in snapshot.iterdir() if path.is_dir()]])
+        # The parts alone, spelt as the views of this very snapshot spell them: a pattern where the path has wildcards in it.
+        parts = [path for path in snapshot.iterdir() if path.is_dir()]
+        con.execute("set allowed_directories = ?", [[*map(str, parts), *map(without_wildcards, parts)]])
         con.execute("set enable_external_access = false")
         con.execute("set lock_configuration = true")
         yield con
@@ -118,10 +121,17 @@ def _statements(con: duckdb.DuckDBPyConnection) -> Iterator[str]:
 
 def completions(con: duckdb.DuckDBPyConnection) -> dict[str, str]:
     """What the prompt completes: tables, columns and the prompt's own commands, each with what it is."""
-    tables = con.execute("select schema_name || '.' || table_name, coalesce(comment, '') from duckdb_tables() order by 1")
-    words = dict.fromkeys((".help", ".tables", ".columns", ".quit"), "") | dict(tables.fetchall())
+    words = dict.fromkeys((".help", ".tables", ".columns", ".quit"), "") | {name: comment or "" for name, comment in _tables(con)}
     columns = con.execute("select column_name, any_value(comment) from duckdb_columns() where not internal group by 1 order by 1")
     return words | {name: comment or "" for name, comment in columns.fetchall()}
+
+
+def _tables(con: duckdb.DuckDBPyConnection) -> list[tuple[str, str | None]]:
+    """schema.table and what a row of it is; tables by date are views of their parts."""
+    return con.execute(
+        "select schema_name || '.' || table_name, comment from duckdb_tables() union all "
+        "select schema_name || '.' || view_name, comment from duckdb_views() where not internal order by 1"
+    ).fetchall()
 
 
 def _told(con: duckdb.DuckDBPyConnection, command: str) -> None:
@@ -130,22 +140,20 @@ def _told(con: duckdb.DuckDBPyConnection, command: str) -> None:
     if name == ".help":
         print(HELP.strip("\n"))
     elif name == ".tables":
-        found = con.execute(
-            'select schema_name || \'.\' || table_name as "table", estimated_size as rows, comment as "a row is" '
-            "from duckdb_tables() where ? in ('', schema_name) order by 1",
-            [asked.strip()],
-        )
-        print(as_table([column[0] for column in found.description or []], found.fetchall()))
+        of_schema = [row for row in _tables(con) if asked.strip() in ("", row[0].partition(".")[0])]
+        counts = [con.execute(f"select count(*) from {name}").fetchall()[0][0] for name, _ in of_schema]
+        rows = [(name, count, comment) for (name, comment), count in zip(of_schema, counts, strict=True)]
+        print(as_table(["table", "rows", "a row is"], rows))
     elif name == ".columns":
         found = con.execute(
             'select column_name as "column", data_type as type, comment as meaning from duckdb_columns() '
             "where schema_name || '.' || table_name = ? order by column_index",
             [asked.strip()],
         )
-        rows = found.fetchall()
-        if not rows:
+        columns = found.fetchall()
+        if not columns:
             raise UserError(f"there is no table {asked.strip()!r}: .tables lists them")
-        print(as_table(["column", "type", "meaning"], rows))
+        print(as_table(["column", "type", "meaning"], columns))
     else:
         raise UserError(f"{name} is no command of this prompt: .help lists them")
 

@@ -100,10 +100,13 @@ def test_a_second_run_without_changes_rebuilds_nothing_and_is_much_faster(sample
 def test_published_marts_open_from_anywhere_without_settings(sample_data, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with duckdb.connect(str(sample_data / "published" / "current" / "marts.duckdb"), read_only=True) as con:
-        tables = con.execute("select schema_name || '.' || table_name from duckdb_tables()").fetchall()
+        tables = con.execute(
+            "select table_schema || '.' || table_name from information_schema.tables where table_catalog = current_database()"
+        ).fetchall()
         assert set(TABLES.split()) <= {name for (name,) in tables}
         undescribed = con.execute(
             "select schema_name, table_name, null from duckdb_tables() where comment is null "
+            "union all select schema_name, view_name, null from duckdb_views() where comment is null and not internal "
             "union all select schema_name, table_name, column_name from duckdb_columns() "
             "where comment is null and not internal"
         ).fetchall()
