@@ -121,6 +121,8 @@ def read_evenings(con: duckdb.DuckDBPyConnection) -> list[Evening]:
 def backtest(evenings: Sequence[Evening], horizon: int) -> list[Forecast]:
     """A forecast of every session that lasted beyond the horizon, from those that were over before it began."""
     seen = [each for each in evenings if horizon in each.at]
+    if not seen:
+        return []
     known = _Known(seen, horizon)
     count = len(seen)
     said = np.full((count, len(METHODS)), np.nan)  # by every method
@@ -169,8 +171,8 @@ class _Known:
         self.modes = np.array([each.mode for each in seen], dtype=object)
         self.so_far = np.array([each.at[horizon][0] for each in seen])
         hours = (self.ended - self.started) / np.timedelta64(1, "h")
-        figures = np.array([each.at[horizon] for each in seen]).reshape(len(seen), -1)
-        self.features = np.column_stack([np.log1p(figures), np.log(hours)]) if len(seen) else np.zeros((0, 1))
+        figures = np.array([each.at[horizon] for each in seen])
+        self.features = np.column_stack([np.log1p(figures), np.log(hours)])
 
     def over_before(self, place: int) -> np.ndarray:
         """Places of the sessions before this one that were over when it began; the latest only."""

@@ -52,6 +52,10 @@ def test_until_there_are_twenty_sessions_and_ten_forecasts_nothing_is_forecast()
     assert made[0].reason.startswith("fewer than 20") and made[29].reason.startswith("fewer than 10")
 
 
+def test_where_no_session_lasts_as_long_as_the_horizon_there_is_nothing_to_forecast():
+    assert backtest(evenings(3, lambda n: 100, lambda n: 50), 120) == []
+
+
 def test_the_interval_comes_from_the_ratios_of_earlier_forecasts():
     # Nine ratios 0.2, 0.4 … 1.8 of (actual + 1) / (forecast + 1): ranks 1 and 9 of nine hold 80 %.
     actuals = np.array([100 * ratio / 5 - 1 for ratio in range(1, 10)])
