@@ -86,6 +86,8 @@ def targets(environ: Mapping[str, str]) -> int:
     write_target_sheets(rows, month, out, policy_dir=settings.policy, currency=settings.reporting_currency)
     for staff_id in homeless:
         print(f"no sheet for {staff_id}: no home room in the staff export, so no stage and no weights")
+    if all(row["target"] is None for row in rows):
+        print(f"no target of {month} has been delivered: put them into the export targets and run this again")
     people = len({row["subject_id"] for row in rows if row["subject_type"] == "staff"})
     rooms = len({row["subject_id"] for row in rows if row["subject_type"] == "room"})
     print(f"targets    {people} people and {rooms} rooms: {out / 'index.html'}")

@@ -54,6 +54,10 @@ class TargetSheet:
     stage: str | None
     parts: list[TargetPart]
 
+    @property
+    def has_target(self) -> bool:
+        return any(line.target is not None for part in self.parts for line in part.lines)
+
 
 def write_target_sheets(
     rows: Sequence[Mapping[str, Any]],

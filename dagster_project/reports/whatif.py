@@ -10,6 +10,8 @@ from typing import Any
 from dagster_project.reports.folder import replace_folder
 from dagster_project.reports.pages import ROLES_IN_ORDER, page_environment
 
+MONEY = ("performance_pay", "overachievement_bonus", "awards_amount")
+
 
 def write_whatif(differences: Sequence[Any], month: str, out: Path, policy_name: str, currency: str) -> Path:
     """Write `out`/index.html and return it; `differences` are appraisal.whatif.Difference."""
@@ -33,6 +35,13 @@ def write_whatif(differences: Sequence[Any], month: str, out: Path, policy_name:
             people=people,
             rooms=[one for one in differences if one.subject_type == "room"],
             pay_change=sum((one.pay_change for one in people), Decimal(0)),
+            sums={
+                when: {item: sum((getattr(one, when)[item] or 0 for one in people), Decimal(0)) for item in MONEY}
+                for when in ("before", "after")
+            },
+            changed={
+                item: sum(one.before[item] != one.after[item] for one in people) for item in ("grade", "rank_in_role")
+            },
         )
     )
     replace_folder(out, {"index.html": page.encode("utf-8", "replace")})
