@@ -449,7 +449,9 @@ def print_summary(run: Run) -> None:
     print(f"files      {_counted(_files_by_verdict(run))}")
     print(f"rows       {_counted(_rows_by_verdict(run))}")
     for file in rejected_files(run):
-        print(f"rejected   {file['path']}: {file['reason']}")
+        print(f"rejected   {_shown(file['path'])}: {_shown(file['reason'])}")
+    if run.landed:
+        _print_noticed(run.landed)
     if run.dates_rebuilt:
         first, last = run.dates_rebuilt[0], run.dates_rebuilt[-1]
         print(f"dates      {len(run.dates_rebuilt)} rebuilt, {first} to {last}")
@@ -464,6 +466,30 @@ def print_summary(run: Run) -> None:
         print(f"scorecards {run.scorecards}")
     if run.site:
         print(f"site       {run.site}")
+
+
+def _print_noticed(landed: LandingSummary) -> None:
+    """What landing set aside, waits for or misses, one line each."""
+    for reason, rows in landed.quarantine_reasons.items():
+        print(f"set aside  {rows} rows: {reason}")
+    for waiting in landed.pending:
+        days, seconds = divmod(waiting["age_seconds"], 86_400)
+        print(f"pending    {waiting['rows']} rows of {_shown(waiting['path'])}, for {days} days {seconds // 3600} hours")
+    for export, keys in landed.key_conflicts.items():
+        print(f"conflicts  {keys} keys of {export} came with other content; one row of each counts")
+    for export, columns in landed.schema_drift.items():
+        print(f"new column {_shown(', '.join(columns))} of {export} is kept aside")
+    if landed.late_exports and landed.files:
+        print(f"late       {', '.join(landed.late_exports)}: delivered before, nothing new tonight")
+    if landed.unknown_folders:
+        print(f"unknown    {_shown(', '.join(landed.unknown_folders))}: no export of that name")
+    for path in landed.still_written:
+        print(f"written    {_shown(path)} changed while it was read; it is left for the next run")
+
+
+def _shown(text: object) -> str:
+    """Outside text for a terminal: control characters are shown, never obeyed."""
+    return "".join(character if character.isprintable() else f"\\x{ord(character):02x}" for character in str(text))
 
 
 def summary(run: Run) -> dict[str, Any]:
@@ -482,6 +508,7 @@ def summary(run: Run) -> dict[str, Any]:
         "unknown_folders": run.landed.unknown_folders if run.landed else [],
         "schema_drift": run.landed.schema_drift if run.landed else {},
         "key_conflicts": run.landed.key_conflicts if run.landed else {},
+        "still_written": run.landed.still_written if run.landed else [],
         "dates_rebuilt": run.dates_rebuilt,
         "checks": {
             "passed": sum(result.passed for result in run.checks),

@@ -14,6 +14,7 @@ from dagster_project.landing.contracts import CONTRACTS
 
 _LINK_OUT = "symbolic link out of the landing folder"
 FOLDER_KEYS = ("dt", "room_id", "session_id")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _ESCAPED_BYTE = re.compile(rb"\\x([0-9a-f]{2})")
 
 
@@ -84,8 +85,9 @@ def _below(export: str, folder: Path, root: Path) -> Iterator[Delivery]:
 
 
 def as_text(path: str) -> str:
-    """A path with the bytes that are no UTF-8, and U+FFFD, written as backslash escapes."""
-    return os.fsencode(path).decode(errors="backslashreplace").replace("\ufffd", "\\xef\\xbf\\xbd")
+    """A path with the bytes that are no UTF-8, U+FFFD and control characters written as backslash escapes."""
+    text = os.fsencode(path).decode(errors="backslashreplace").replace("\ufffd", "\\xef\\xbf\\xbd")
+    return _CONTROL.sub(lambda character: f"\\x{ord(character[0]):02x}", text)
 
 
 def place_of(exports: Path, relative: str) -> Path:

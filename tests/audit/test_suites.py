@@ -187,6 +187,21 @@ checks:
 """
 
 
+def test_a_rate_of_net_followers_may_fall_below_zero_and_no_other():
+    with duckdb.connect() as con:
+        con.execute("create schema kpis")
+        con.execute(
+            "create table kpis.kpi_registry as from (values ('gain_rate', 'net_followers', 'rate'), ('pay_rate', 'orders_paid', 'rate')) "
+            "as registry (kpi_id, numerator, unit)"
+        )
+        con.execute(
+            "create table kpis.kpi_month as select 'R' as subject_id, 'R' as room_id, '2026-10' as month, kpi_id, -3 as numerator, "
+            "-0.1 as value from kpis.kpi_registry"
+        )
+        (result,) = run_suite(con, "marts", only="rates_not_negative")
+    assert result.observed == "1: R/R/2026-10/pay_rate"
+
+
 def test_nothing_measured_never_passes(tmp_path):
     """Great Expectations passes null cells and empty frames, and reports its own errors as plain failures."""
     (tmp_path / "own.yml").write_text(SUITE_OF_ITS_OWN, encoding="utf-8")

@@ -95,11 +95,11 @@ def test_a_folder_fills_only_columns_that_the_file_lacks(world: World):
 
 def test_a_file_whose_name_is_no_utf8_lands_like_any_other(world: World):
     world.put_required()
-    named = os.fsencode(world.exports) + b"/orders/" + "订单".encode("gbk") + b".csv"
+    named = os.fsencode(world.exports) + b"/orders/" + "订单".encode("gbk") + b"\x1b.csv"
     with open(named, "wb") as file:
         file.write(csv_bytes([{**ORDER, "order_line_id": "L2"}]))
     world.land()
-    path = r"orders/\xb6\xa9\xb5\xa5.csv"
+    path = r"orders/\xb6\xa9\xb5\xa5\x1b.csv"
     assert world.verdict(path) == ("accepted", None)
     assert os.fsencode(place_of(world.exports, path)) == named
     assert world.rows("SELECT order_line_id FROM raw.orders ORDER BY 1") == [("L1",), ("L2",)]
