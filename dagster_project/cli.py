@@ -5,13 +5,17 @@ A command is a function of the environment that returns the exit status; it is i
 
 from __future__ import annotations
 
+import json
 import os
+import secrets
 import subprocess
 import sys
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from importlib import import_module
+from pathlib import Path
 
-from dagster_project.settings import REPOSITORY, UserError
+from dagster_project.settings import REPOSITORY, UserError, settings_from_env
 
 # command → (module:function, what it does)
 COMMANDS = {
@@ -52,7 +56,11 @@ COMMANDS = {
     ),
     "test": ("dagster_project.cli:test", "all tests but the slow ones"),
     "screenshots": ("dagster_project.cli:screenshots", "the README's pictures, from the scored sample in DATA"),
-    "lint": ("dagster_project.cli:lint", "ruff, sqlfluff and mypy"),
+    "prove": (
+        "dagster_project.cli:prove",
+        "the slow tests and the fault harnesses, figures kept (SEED OUT ONLY; KILLS MUTANTS DAMAGES are counts)",
+    ),
+    "lint": ("dagster_project.cli:lint", "ruff, sqlfluff, mypy, and whether what is installed fits together"),
 }
 
 
@@ -93,6 +101,28 @@ def test(environ: Mapping[str, str]) -> int:
     return _python("pytest", "-n", "auto", "--dist", "loadfile")
 
 
+def prove(environ: Mapping[str, str]) -> int:
+    """`make prove`: the slow tests; each harness's figures as JSON in OUT (default: DATA/proofs/<time>), all told at the end."""
+    settings = settings_from_env(environ)
+    seed = environ.get("SEED") or str(secrets.randbelow(10**8))
+    counts = {f"PROVE_{name}": environ[name] for name in ("KILLS", "MUTANTS", "DAMAGES") if environ.get(name)}
+    if not all(text.isdecimal() and text.isascii() for text in (seed, *counts.values())):
+        raise UserError("SEED, KILLS, MUTANTS and DAMAGES are whole numbers, for example SEED=20261127 KILLS=1000")
+    named = environ.get("OUT")
+    out = Path(named).expanduser().absolute() if named else settings.data / "proofs" / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
+    out.mkdir(parents=True, exist_ok=True)
+    print(f"seed {seed}, figures in {out}", flush=True)
+    chosen = ["-k", environ["ONLY"]] if environ.get("ONLY") else []
+    arguments = ["-m", "pytest", "-m", "slow", "-n", "auto", "--dist", "loadfile", *chosen]
+    child = {**environ, **counts, "PROVE_SEED": seed, "PROVE_OUT": str(out)}
+    done = subprocess.run([sys.executable, *arguments], cwd=REPOSITORY, env=child, check=False)
+    for file in sorted(out.glob("*.json")):
+        figures = json.loads(file.read_text(encoding="utf-8"))
+        brief = {name: value for name, value in figures.items() if not isinstance(value, (dict, list)) and name != "harness"}
+        print(f"{figures['harness']:<16}{', '.join(f'{name} {value}' for name, value in brief.items())}")
+    return done.returncode
+
+
 def screenshots(environ: Mapping[str, str]) -> int:
     """`make screenshots`: docs/images, by headless Chromium."""
     script = str(REPOSITORY / "tests" / "browser" / "screenshots.py")
@@ -105,6 +135,7 @@ def lint(environ: Mapping[str, str]) -> int:
         _python("ruff", "check", "."),
         _python("sqlfluff", "lint", "dbt", "--nocolor"),
         _python("mypy"),
+        _python("pip", "check"),
     ]
     return next((status for status in statuses if status), 0)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import calendar
+import errno
 import hashlib
 import json
 import os
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 
 SCORE_MODELS = "fqn:live_commerce.scorecards"
 EXIT_STATUS = {"ok": 0, "failed": 1, "published_with_rejects": 2, "audit_failed": 3, "locked": 4}
+# How the system says it in whatever error DuckDB wraps it: a commit that cannot be written is no IOException.
+NO_ROOM = os.strerror(errno.ENOSPC)
 # What decides how numbers come about, besides rows and policy.
 CODE = ("dbt/**/*.sql", "dbt/**/*.yml", "dagster_project/**/*.py", "expectations/*.yml", "requirements.lock")
 
@@ -294,8 +297,10 @@ def note_failure(run: Run, error: BaseException) -> None:
     telling = next(iter(str(error).splitlines()), "")
     if isinstance(error, UserError):
         run.message = str(error)
-    elif isinstance(error, OSError | duckdb.IOException):
+    elif isinstance(error, OSError | duckdb.IOException) or NO_ROOM in str(error):
         run.message = f"{telling}: check the room on the disk and the rights of {run.settings.data}"
+    elif isinstance(error, duckdb.OutOfMemoryException):
+        run.message = f"{telling}: check the room on the disk for {run.settings.tmp}, or raise DUCKDB_MEMORY_LIMIT"
     else:
         run.message = f"{type(error).__name__}: {telling} (whole in {_keep_traceback(run, error)})"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -152,6 +153,12 @@ def connect(path: Path | str, settings: Settings, read_only: bool = False) -> du
     con = duckdb.connect(str(path), read_only=read_only, config=config)
     con.execute("SET TimeZone = 'UTC'")
     return con
+
+
+def roll_back(con: duckdb.DuckDBPyConnection) -> None:
+    """Undo the open transaction; where what failed has ended it already, that failure stays the one that is told."""
+    with suppress(duckdb.Error):
+        con.execute("ROLLBACK")
 
 
 def _absolute(text: str | None, default: Path) -> Path:

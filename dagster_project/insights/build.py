@@ -5,7 +5,7 @@ from __future__ import annotations
 import duckdb
 
 from dagster_project.insights import chat_sentiment, gmv_forecast, leading_indicators
-from dagster_project.settings import Settings
+from dagster_project.settings import Settings, roll_back
 
 TABLES = (leading_indicators.TABLE, gmv_forecast.TABLE, chat_sentiment.TABLE)
 
@@ -22,6 +22,6 @@ def run_insights(con: duckdb.DuckDBPyConnection, settings: Settings) -> None:
         gmv_forecast.write(con)
         chat_sentiment.write(con, settings)
     except BaseException:
-        con.execute("rollback")
+        roll_back(con)
         raise
     con.execute("commit")

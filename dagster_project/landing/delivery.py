@@ -20,7 +20,7 @@ from dagster_project.landing.discovery import Delivery, deliveries
 from dagster_project.landing.ledger import FileRow
 from dagster_project.landing.readers import BadRow, FileRejected, Sought, Source
 from dagster_project.landing.typed_rows import literal, quoted, typed_select
-from dagster_project.settings import Settings, UserError
+from dagster_project.settings import Settings, UserError, roll_back
 
 CHUNK_ROWS = 524_288
 CHUNK_BYTES = 128 * 1024 * 1024
@@ -284,12 +284,12 @@ def _load(
         _record(con, row, run_id, known, summary)
         con.execute("COMMIT")
     except FileRejected as error:
-        con.execute("ROLLBACK")
+        roll_back(con)
         refusal = FileRow(row.file_no, row.export, row.path, row.sha256, row.size, "rejected", str(error))
         refusal.loaded_at = row.loaded_at
         _record(con, refusal, run_id, known, summary)
     except BaseException:
-        con.execute("ROLLBACK")
+        roll_back(con)
         raise
 
 
@@ -333,9 +333,9 @@ def _read_again(
         ledger.update_file(con, row)
         con.execute("COMMIT")
     except FileRejected:
-        con.execute("ROLLBACK")
+        roll_back(con)
     except BaseException:
-        con.execute("ROLLBACK")
+        roll_back(con)
         raise
     else:
         if row.verdict != earlier.verdict:

@@ -13,6 +13,7 @@ import duckdb
 from dagster_project.landing.contracts import FILE_OVER_LIMIT, Contract
 from dagster_project.landing.ledger import number_list, row_as_json
 from dagster_project.landing.typed_rows import literal, quoted
+from dagster_project.settings import roll_back
 
 # What children of an export compare themselves with; of a room only the existence counts.
 _PARENT_ROWS = {
@@ -91,7 +92,7 @@ def resolve(con: duckdb.DuckDBPyConnection, contract: Contract, quarantine_limit
         con.execute("DELETE FROM raw.unresolved_files WHERE export = ?", [contract.export])
         con.execute("COMMIT")
     except BaseException:
-        con.execute("ROLLBACK")
+        roll_back(con)
         raise
     return resolution
 

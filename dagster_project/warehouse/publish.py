@@ -14,7 +14,7 @@ from typing import Any
 
 import duckdb
 
-from dagster_project.settings import Settings, UserError, connect
+from dagster_project.settings import Settings, UserError, connect, roll_back
 from dagster_project.warehouse import parts
 from dagster_project.warehouse.hashes import NOTHING, Fingerprint, columns_of, content_hash, fingerprint, quoted
 from dagster_project.warehouse.parts import PARTS_FOLDER, Base, Parts, place_parts, sync, view_sql
@@ -196,7 +196,7 @@ def _new_database(
         con.execute("commit")
         con.execute("checkpoint snapshot")
     except BaseException:
-        con.execute("rollback")
+        roll_back(con)
         raise
     finally:
         con.execute("detach snapshot")

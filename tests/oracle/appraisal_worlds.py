@@ -96,6 +96,29 @@ def random_appraisal(seed: int) -> tuple[dict[str, list[Row]], Policy]:
     return inputs, policy
 
 
+def odd_appraisal(seed: int) -> tuple[dict[str, list[Row]], Policy]:
+    """The company of a seed in which a person's id is a room's, grades and rules begin inside a month, and an award has a
+    third decimal."""
+    inputs, policy = random_appraisal(seed)
+    person, room = inputs["staff"][0]["staff_id"], "R1"
+    for rows in inputs.values():
+        for row in rows:
+            for name, of_staff in (("staff_id", True), ("subject_id", row.get("subject_type") == "staff"),
+                                   ("scope_id", row.get("scope_type") == "staff")):  # fmt: skip
+                if of_staff and row.get(name) == person:
+                    row[name] = room
+    policy["grades"] += [
+        {"grade": grade, "min_score": low, "coefficient": coefficient, "valid_from": "2026-04-15"}
+        for grade, low, coefficient in (("H", "90", "1.10"), ("L", "0", "0.90"))
+    ]
+    policy["rules"] += [
+        {"rule": rule, "value": value, "valid_from": "2026-04-15"}
+        for rule, value in (("pass_score", "75"), ("best_contributor_award", "1000.005"), ("best_room_award", "3000.005"),
+                            ("innovation_award", "2000.005"), ("overachievement_rate", "0.03"))
+    ]  # fmt: skip
+    return inputs, policy
+
+
 def _days(month: str) -> list[date]:
     year, number = map(int, month.split("-"))
     return [date(year, number, day) for day in range(1, monthrange(year, number)[1] + 1)]
