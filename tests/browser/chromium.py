@@ -76,7 +76,7 @@ class Browser:
         began = time.monotonic()
         self._call("Page.navigate", {"url": address})
         while not self._loaded:
-            self._take(time.monotonic() + 20)
+            self._take(time.monotonic() + 60)
         return time.monotonic() - began
 
     def run(self, script: str) -> Any:
@@ -123,7 +123,8 @@ class Browser:
         if session:
             message["sessionId"] = self._session
         os.write(self._out, json.dumps(message).encode() + b"\0")
-        until = time.monotonic() + 30
+        # A busy machine is slow, not silent.
+        until = time.monotonic() + 120
         while True:
             answer = self._take(until)
             if answer.get("id") == number:
