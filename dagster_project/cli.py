@@ -54,6 +54,10 @@ COMMANDS = {
         "dagster_project.simulator.command:sample",
         "exports of any size from a seed (OUT EVENTS SEED ROOMS START END)",
     ),
+    "bench": (
+        "benchmarks.bench:bench",
+        "a night and a month end against a script by hand, Polars and pandas (SIZES=1000000,5000000)",
+    ),
     "test": ("dagster_project.cli:test", "all tests but the slow ones"),
     "screenshots": ("dagster_project.cli:screenshots", "the README's pictures, from the scored sample in DATA"),
     "prove": (
