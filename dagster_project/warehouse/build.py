@@ -63,7 +63,7 @@ def run_dbt(
         close_handles()
     if outcome.exception is not None:
         raise UserError(f"dbt stopped: {first_line(outcome.exception)}")
-    results = [_node_result(result, manifest) for result in getattr(outcome.result, "results", [])]
+    results = _node_results(outcome, manifest)
     for result in results:
         if result.kind == "model" and result.status == "error":
             raise UserError(f"dbt model {result.name} could not be built: {result.message}")
@@ -82,7 +82,7 @@ def run_unit_tests(settings: Settings) -> list[NodeResult]:
         outcome = dbtRunner(manifest=manifest).invoke(arguments)
     finally:
         close_handles()
-    return [_node_result(result, manifest) for result in getattr(outcome.result, "results", [])]
+    return _node_results(outcome, manifest)
 
 
 def write_model_docs(settings: Settings) -> Path:
@@ -168,6 +168,12 @@ def _set_environment(settings: Settings) -> None:
     os.environ["DUCKDB_TEMP_DIRECTORY"] = str(settings.tmp)
     os.environ["REPORTING_CURRENCY"] = settings.reporting_currency
     os.environ["DO_NOT_TRACK"] = "1"
+
+
+def _node_results(outcome: Any, manifest: Any) -> list[NodeResult]:
+    """Results of models and tests; what the project does at the start of a run is neither."""
+    results = getattr(outcome.result, "results", [])
+    return [_node_result(result, manifest) for result in results if str(result.node.resource_type) != "operation"]
 
 
 def _node_result(result: Any, manifest: Any) -> NodeResult:
