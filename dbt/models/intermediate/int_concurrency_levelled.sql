@@ -58,6 +58,9 @@ select
         as watch_ms
 from levels
 inner join {{ ref('int_sessions_dated') }} as sessions on levels.session_id = sessions.session_id
-asof inner join {{ ref('int_pieces_cut') }} as pieces
-    on levels.session_id = pieces.session_id and levels.changed_at >= pieces.piece_from
+inner join {{ ref('int_pieces_cut') }} as pieces
+    on
+        levels.session_id = pieces.session_id
+        and levels.changed_at >= pieces.piece_from
+        and levels.changed_at < pieces.piece_to
 where levels.changed_at < sessions.ended_at

@@ -16,5 +16,8 @@ select
     pieces.piece_no,
     cast({{ milliseconds_between('placed.started_at', 'placed.placed_at') }} // 60000 as integer) as minute
 from placed
-asof inner join {{ ref('int_pieces_cut') }} as pieces
-    on placed.session_id = pieces.session_id and placed.placed_at >= pieces.piece_from
+inner join {{ ref('int_pieces_cut') }} as pieces
+    on
+        placed.session_id = pieces.session_id
+        and placed.placed_at >= pieces.piece_from
+        and placed.placed_at < pieces.piece_to

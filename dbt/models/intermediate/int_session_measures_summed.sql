@@ -3,8 +3,8 @@
 with people as (
     select
         present.session_id,
-        count(distinct present.viewer_no) as viewers,
-        count(distinct present.viewer_no) filter (where first_seen.session_id = present.session_id) as new_viewers
+        count(*) as viewers,
+        count_if(first_seen.session_id = present.session_id) as new_viewers
     from {{ ref('int_first_visits') }} as present
     inner join {{ ref('int_viewers_first_seen') }} as first_seen
         on present.room_id = first_seen.room_id and present.viewer_no = first_seen.viewer_no
@@ -12,16 +12,30 @@ with people as (
     group by present.session_id
 ),
 
+acting as (
+    select
+        session_id,
+        viewer_no,
+        sum(chats) as chats,
+        sum(chats + like_events + follows + shares + gifts) as interactions,
+        sum(red_packet_claims + votes + mic_joins) as features,
+        sum(exposures) as exposures,
+        sum(clicks) as clicks,
+        sum(carts) as carts
+    from {{ ref('int_viewer_pieces_counted') }}
+    group by session_id, viewer_no
+),
+
 actors as (
     select
         session_id,
-        count(distinct viewer_no) filter (where chats > 0) as commenters,
-        count(distinct viewer_no) filter (where chats + like_events + follows + shares + gifts > 0) as engaged_viewers,
-        count(distinct viewer_no) filter (where red_packet_claims + votes + mic_joins > 0) as feature_viewers,
-        count(distinct viewer_no) filter (where exposures > 0) as exposed_viewers,
-        count(distinct viewer_no) filter (where clicks > 0) as click_viewers,
-        count(distinct viewer_no) filter (where carts > 0) as cart_viewers
-    from {{ ref('int_viewer_pieces_counted') }}
+        count_if(chats > 0) as commenters,
+        count_if(interactions > 0) as engaged_viewers,
+        count_if(features > 0) as feature_viewers,
+        count_if(exposures > 0) as exposed_viewers,
+        count_if(clicks > 0) as click_viewers,
+        count_if(carts > 0) as cart_viewers
+    from acting
     group by session_id
 ),
 

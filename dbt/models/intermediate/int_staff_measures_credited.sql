@@ -44,40 +44,103 @@ additive as (
     group by staff.session_id, staff.role, staff.staff_id, totals.measure
 ),
 
-present as (
+-- People on duty in the very same pieces share their counts of distinct viewers, so those are counted once per set of pieces.
+stints as (
     select
-        staff.session_id,
-        staff.role,
-        staff.staff_id,
-        count(distinct present.viewer_no) as viewers,
-        count(distinct present.viewer_no) filter (where first_seen.session_id = staff.session_id) as new_viewers
-    from {{ ref('int_pieces_staffed') }} as staff
+        session_id,
+        role,
+        staff_id,
+        dense_rank() over (order by session_id, pieces) as stint_no
+    from (
+        select
+            session_id,
+            role,
+            staff_id,
+            string_agg(cast(piece_no as varchar), ',' order by piece_no) as pieces
+        from {{ ref('int_pieces_staffed') }}
+        group by session_id, role, staff_id
+    )
+),
+
+stint_pieces as (
+    select distinct
+        stints.session_id,
+        stints.stint_no,
+        staff.piece_no
+    from stints
+    inner join {{ ref('int_pieces_staffed') }} as staff
+        on stints.session_id = staff.session_id and stints.role = staff.role and stints.staff_id = staff.staff_id
+),
+
+viewers_met as (
+    select
+        pieces.stint_no,
+        present.viewer_no,
+        bool_or(first_seen.session_id = pieces.session_id) as is_new
+    from stint_pieces as pieces
     inner join {{ ref('int_viewers_present') }} as present
-        on staff.session_id = present.session_id and staff.piece_no = present.piece_no
+        on pieces.session_id = present.session_id and pieces.piece_no = present.piece_no
     inner join {{ ref('int_viewers_first_seen') }} as first_seen
         on present.room_id = first_seen.room_id and present.viewer_no = first_seen.viewer_no
-    group by staff.session_id, staff.role, staff.staff_id
+    group by pieces.stint_no, present.viewer_no
+),
+
+viewers_acting as (
+    select
+        pieces.stint_no,
+        counted.viewer_no,
+        bool_or(counted.chats > 0) as has_chatted,
+        bool_or(counted.chats + counted.like_events + counted.follows + counted.shares + counted.gifts > 0) as has_engaged,
+        bool_or(counted.red_packet_claims + counted.votes + counted.mic_joins > 0) as has_used_feature,
+        bool_or(counted.exposures > 0) as has_seen_product,
+        bool_or(counted.clicks > 0) as has_clicked,
+        bool_or(counted.carts > 0) as has_carted
+    from stint_pieces as pieces
+    inner join {{ ref('int_viewer_pieces_counted') }} as counted
+        on pieces.session_id = counted.session_id and pieces.piece_no = counted.piece_no
+    group by pieces.stint_no, counted.viewer_no
+),
+
+stints_met as (
+    select
+        stint_no,
+        count(*) as viewers,
+        count_if(is_new) as new_viewers
+    from viewers_met
+    group by stint_no
+),
+
+stints_acting as (
+    select
+        stint_no,
+        count_if(has_chatted) as commenters,
+        count_if(has_engaged) as engaged_viewers,
+        count_if(has_used_feature) as feature_viewers,
+        count_if(has_seen_product) as exposed_viewers,
+        count_if(has_clicked) as click_viewers,
+        count_if(has_carted) as cart_viewers
+    from viewers_acting
+    group by stint_no
+),
+
+present as (
+    select
+        stints.session_id,
+        stints.role,
+        stints.staff_id,
+        stints_met.* exclude (stint_no)
+    from stints
+    inner join stints_met on stints.stint_no = stints_met.stint_no
 ),
 
 actors as (
     select
-        staff.session_id,
-        staff.role,
-        staff.staff_id,
-        count(distinct counted.viewer_no) filter (where counted.chats > 0) as commenters,
-        count(distinct counted.viewer_no) filter (
-            where counted.chats + counted.like_events + counted.follows + counted.shares + counted.gifts > 0
-        ) as engaged_viewers,
-        count(distinct counted.viewer_no) filter (
-            where counted.red_packet_claims + counted.votes + counted.mic_joins > 0
-        ) as feature_viewers,
-        count(distinct counted.viewer_no) filter (where counted.exposures > 0) as exposed_viewers,
-        count(distinct counted.viewer_no) filter (where counted.clicks > 0) as click_viewers,
-        count(distinct counted.viewer_no) filter (where counted.carts > 0) as cart_viewers
-    from {{ ref('int_pieces_staffed') }} as staff
-    inner join {{ ref('int_viewer_pieces_counted') }} as counted
-        on staff.session_id = counted.session_id and staff.piece_no = counted.piece_no
-    group by staff.session_id, staff.role, staff.staff_id
+        stints.session_id,
+        stints.role,
+        stints.staff_id,
+        stints_acting.* exclude (stint_no)
+    from stints
+    inner join stints_acting on stints.stint_no = stints_acting.stint_no
 ),
 
 orders as (

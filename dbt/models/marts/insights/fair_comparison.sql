@@ -5,51 +5,50 @@
 with people as (
     select
         people.session_id,
-        people.viewer_key,
         people.room_id,
         strftime(people.business_date, '%Y-%m') as month,
         coalesce(people.traffic_source, 'unknown') as traffic_source,
         people.is_new,
         hour(timezone(rooms.timezone, timezone('UTC', people.first_event_at))) // 4 as hour_block,
         greatest(sessions.started_at, least(people.first_event_at, sessions.ended_at - interval 1 millisecond)) as came_at,
-        measures.measure,
-        cast(measures.amount as decimal(18, 3)) as amount
+        people.watch_seconds,
+        cast(people.chats + people.likes + people.follows + people.shares + people.gifts > 0 as integer) as engaged_viewers,
+        cast(people.clicks > 0 as integer) as click_viewers,
+        cast(people.orders_paid > 0 as integer) as buyers
     from {{ ref('fct_person') }} as people
     inner join {{ ref('fct_session') }} as sessions on people.session_id = sessions.session_id
     inner join {{ ref('dim_room') }} as rooms on people.room_id = rooms.room_id
-    cross join lateral (
-        values
-        ('watch_seconds', people.watch_seconds),
-        ('engaged_viewers', cast(people.chats + people.likes + people.follows + people.shares + people.gifts > 0 as integer)),
-        ('click_viewers', cast(people.clicks > 0 as integer)),
-        ('buyers', cast(people.orders_paid > 0 as integer))
-    ) as measures (measure, amount)
     where people.is_new is not null and {{ is_in_affected_month('people.business_date') }}
 ),
 
+{% set measures = ['watch_seconds', 'engaged_viewers', 'click_viewers', 'buyers'] -%}
+-- Alike: in the same room and month, of the same source, new or not, in the same four hours.
 expectations as (
     select
         room_id,
         month,
         traffic_source,
         is_new,
-        hour_block,
-        measure,
-        {{ stated('sum(amount)::double / count(*)', 9) }} as expected
+        hour_block
+        {%- for measure in measures %},
+        {{ stated('sum(' ~ measure ~ ')::double / count(*)', 9) }} as {{ measure }}
+        {%- endfor %}
     from people
-    group by room_id, month, traffic_source, is_new, hour_block, measure
+    group by room_id, month, traffic_source, is_new, hour_block
 ),
 
-by_session as (
+-- One row per host × session, all measures beside each other; told apart only once there are few rows.
+on_duty as (
     select
         duty.staff_id as host_id,
         people.room_id,
         people.month,
-        people.measure,
         people.session_id,
-        count(*) as viewers,
-        sum(people.amount) as observed,
-        sum(expectations.expected) as expected
+        count(*) as viewers
+        {%- for measure in measures %},
+        sum(people.{{ measure }}) as {{ measure }},
+        sum(expectations.{{ measure }}) as expected_{{ measure }}
+        {%- endfor %}
     from people
     inner join {{ ref('fct_duty') }} as duty
         on
@@ -59,8 +58,24 @@ by_session as (
         on
             people.room_id = expectations.room_id and people.month = expectations.month
             and people.traffic_source = expectations.traffic_source and people.is_new = expectations.is_new
-            and people.hour_block = expectations.hour_block and people.measure = expectations.measure
-    group by duty.staff_id, people.room_id, people.month, people.measure, people.session_id
+            and people.hour_block = expectations.hour_block
+    group by duty.staff_id, people.room_id, people.month, people.session_id
+),
+
+by_session as (
+    {%- for measure in measures %}
+    select
+        host_id,
+        room_id,
+        month,
+        '{{ measure }}' as measure,
+        session_id,
+        viewers,
+        cast({{ measure }} as decimal(38, 3)) as observed,
+        expected_{{ measure }} as expected
+    from on_duty
+    {% if not loop.last %}union all{% endif %}
+    {%- endfor %}
 ),
 
 hosts as (
