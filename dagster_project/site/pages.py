@@ -576,6 +576,8 @@ def _cell(month: SiteMonth, column: str, row: Row, root: str) -> Any:
         return wording.either(words.SENTENCES[value], value)
     if isinstance(value, bool):
         return wording.either("是" if value else "否", "yes" if value else "no")
+    if isinstance(value, date):
+        return Markup(f'<span class="day">{_plain(month, column, row, value)}</span>')
     return Markup(f"<bdi>{escape(_plain(month, column, row, value))}</bdi>")
 
 

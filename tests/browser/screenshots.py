@@ -86,13 +86,13 @@ def _graph(browser: Browser, data: Path) -> None:
 
 
 def _wait_for(address: str) -> None:
-    for _ in range(90):
+    for _ in range(300):
         try:
             urllib.request.urlopen(address, timeout=2).close()
             return
         except OSError:
             time.sleep(1)
-    raise SystemExit(f"error: {address} did not answer within 90 seconds")
+    raise SystemExit(f"error: {address} did not answer within five minutes")
 
 
 if __name__ == "__main__":
