@@ -8,7 +8,15 @@ select
     viewer_no,
     min(event_at) as first_event_at,
     arg_min(placed_at, seq) as placed_at,
-    arg_min(event_id, seq) as event_id,
+    -- Of events at one instant the smallest id is the first here; seq has an enter before any other.
+    case
+        when min(event_at) filter (where event_type = 'enter') = min(event_at) filter (where event_type <> 'enter')
+            then least(
+                arg_min(event_id, seq) filter (where event_type = 'enter'),
+                arg_min(event_id, seq) filter (where event_type <> 'enter')
+            )
+        else arg_min(event_id, seq)
+    end as event_id,
     arg_min(region, seq) filter (where region is not null) as region,
     arg_min(device, seq) filter (where device is not null) as device,
     arg_min(traffic_source, seq) filter (where traffic_source is not null) as traffic_source

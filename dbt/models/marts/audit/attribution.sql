@@ -2,13 +2,15 @@
 -- (time with nobody on duty, and lines that nobody can be credited with), so the sum is a check and not a definition.
 with totals as (
     select
-        measures.session_id,
-        measures.business_date,
-        measures.measure,
-        measures.amount
-    from {{ ref('int_session_measures_summed') }} as measures
-    inner join {{ ref('int_measures_catalogued') }} as catalogue on measures.measure = catalogue.measure
-    where catalogue.additive = 'yes' and catalogue.measure <> 'live_seconds'
+        sessions.session_id,
+        sessions.business_date,
+        catalogue.measure,
+        cast(coalesce(measures.amount, 0) as decimal(38, 6)) as amount
+    from {{ ref('int_sessions_dated') }} as sessions
+    cross join {{ ref('int_measures_catalogued') }} as catalogue
+    left join {{ ref('int_session_measures_summed') }} as measures
+        on sessions.session_id = measures.session_id and catalogue.measure = measures.measure
+    where catalogue.additive = 'yes' and catalogue.family not in ('duty', 'service')
 ),
 
 credited as (
