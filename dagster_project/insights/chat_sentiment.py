@@ -50,6 +50,11 @@ def write(con: duckdb.DuckDBPyConnection, settings: Settings) -> None:
         ]
     else:
         dates = affected_dates(con)
+    # A session that is gone or has moved leaves nothing behind, also on a night that affects today's dates only.
+    con.execute(
+        f"delete from {TABLE.path} where (session_id, business_date) not in "
+        "(select (session_id, business_date) from core.fct_session)"
+    )
     if dates:
         _score_texts(con, dates, trained_mood(settings.private / "models"))
         _summarise(con, dates)

@@ -76,6 +76,7 @@ class Forecast:
     low: float | None = None
     high: float | None = None
     backtests: int = 0
+    said: dict[str, float] = field(default_factory=dict)  # by every method
     mapes: dict[str, float] = field(default_factory=dict)
     coverage: float | None = None
     reason: str | None = None
@@ -137,6 +138,7 @@ def backtest(evenings: Sequence[Evening], horizon: int) -> list[Forecast]:
             forecast.reason = "fewer than 20 earlier sessions that lasted this long, or none of this room"
             continue
         said[place] = methods
+        forecast.said = dict(zip(METHODS, methods, strict=True))
         past = over[np.isfinite(said[over, 0]) & (known.final[over] > 0)]
         forecast.backtests = len(past)
         if len(past) < MIN_BACKTEST:

@@ -63,16 +63,21 @@ def write(con: duckdb.DuckDBPyConnection) -> None:
     months = sorted({f"{day:%Y-%m}" for day in affected_dates(con)})
     if is_new:
         months = [m for (m,) in con.execute("select distinct month from core.fct_session order by 1").fetchall()]
+    # A room's month whose sessions are all gone or have moved leaves nothing behind.
+    con.execute(
+        f"delete from {TABLE.path} where month is not null "
+        "and (room_id, month) not in (select (room_id, month) from core.fct_session)"
+    )
     rows: list[Sequence[object]] = []
     for month in months:
         con.execute(f"delete from {TABLE.path} where month = ?", [month])
         for (room,) in con.execute(
             "select distinct room_id from core.fct_session where month = ? order by 1", [month]
         ).fetchall():
-            rows += _labelled(room, month, "minute", minute_associations(con, room, month))
+            rows += labelled(room, month, "minute", minute_associations(con, room, month))
     con.execute(f"delete from {TABLE.path} where scale = 'session'")
     for (room,) in con.execute("select room_id from core.dim_room order by 1").fetchall():
-        rows += _labelled(room, None, "session", session_associations(con, room))
+        rows += labelled(room, None, "session", session_associations(con, room))
     append(con, TABLE, rows)
 
 
@@ -244,9 +249,10 @@ def _correlations(sums: np.ndarray) -> np.ndarray:
         return (n * xy - x * y) / np.sqrt((n * xx - x * x) * (n * yy - y * y))
 
 
-def _labelled(
+def labelled(
     room: str, month: str | None, scale: str, found: dict[tuple[str, str, int], Association]
 ) -> list[Sequence[object]]:
+    """Rows of the table, in its columns' order, for all pairs of a room, month and scale: one family of tests."""
     from scipy.stats import false_discovery_control
 
     tested = [key for key, each in found.items() if each.p_value is not None]

@@ -139,6 +139,7 @@ class Causes:
     known_share: float = 0.55
     click_factor: float = 1.0
     cart_factor: float = 1.0
+    is_steady: bool = False  # nothing but the planted causes and chance moves how long people stay
 
 
 @dataclass
@@ -224,7 +225,7 @@ def set_stage(rng: np.random.Generator, session: Session, causes: Causes) -> Sta
     shared = np.maximum(present, 1)
     talk = np.where(present > 0, talk / shared * (1 + 0.12 * (present - 1)), 0.5)
     sell = np.where(present > 0, sell / shared, 0.6)
-    hold = np.where(present > 0, hold / shared, 0.6)
+    hold = np.ones(size) if causes.is_steady else np.where(present > 0, hold / shared, 0.6)
     kind, product = np.full(size, -1), np.full(size, -1)
     packet = np.zeros(size, bool)
     for segment in session.segments:
@@ -429,7 +430,9 @@ def _visit(
     )
 
     # How long they stay
-    median = SOURCE_SECONDS[source] * stage.hold[stage.cell(begin)] * np.where(known, 1.35, 0.9) * keen**0.3
+    median = SOURCE_SECONDS[source] * stage.hold[stage.cell(begin)] * np.where(known, 1.35, 0.9)
+    if not causes.is_steady:
+        median *= keen**0.3
     median *= {"single": 0.95, "co_host": 1.08, "pk": 1.05, "handoff": 0.98, "multi": 1.12}[session.mode]
     median *= np.where(stalled, 0.45, 1.0) * np.where(slow, 0.75, 1.0) * PICTURE_PULL[picture]
     end = begin + np.maximum(median * np.exp(rng.normal(0, 0.95, count)), 3.0)

@@ -88,10 +88,13 @@ def simulate(
     rooms: int = 3,
     events: int | None = None,
     plant: frozenset[str] = PLANTS,
+    is_steady: bool = False,
 ) -> World:
     """Write exports for business dates start..end (inclusive) into `out`, which must be new or empty.
 
     `events` is the approximate number of viewer events over all sessions; `plant` names the causes to plant.
+    In a steady world hosts hold viewers alike and keen viewers stay no longer, else rosters and a room's growing
+    circle of regulars move watch time from month to month beside what is planted.
     Raises UserError for settings that make no world.
     """
     if end < start:
@@ -119,6 +122,8 @@ def simulate(
         write_run_sheet(rng, session)
     world = World(cast, people, sessions)
     causes = _plant(world, start, end, plant)
+    for cause in causes:
+        cause.is_steady = is_steady
 
     ledger = Ledger(cutoff=datetime.combine(end + timedelta(days=19), time(0), tzinfo=UTC))
     actuals: dict[tuple[int, str], Actuals] = {}

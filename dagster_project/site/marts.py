@@ -206,6 +206,22 @@ _FIRST = {
 }
 
 
+# Tables of viewers are shown in sums: the pages never show a single one.
+_SUMMED = {
+    "audience_segments": (
+        "select segment, count(*) as people, sum(monetary) as monetary, "
+        "median(days_since_purchase)::decimal(18, 1) as days_since_purchase, "
+        "avg(frequency)::decimal(18, 2) as frequency "
+        "from insights.audience_segments group by segment order by people desc, segment"
+    ),
+    "buyer_rfm": (
+        "select purchase_days, count(*) as people, median(recency_days)::decimal(18, 1) as recency_days, "
+        "median(tenure_days)::decimal(18, 1) as tenure_days, sum(orders_paid) as orders_paid, sum(monetary) as monetary "
+        "from insights.buyer_rfm group by purchase_days order by purchase_days"
+    ),
+}
+
+
 @dataclass(frozen=True)
 class Insight:
     """A table of schema insights: its rows of the month, how many there are, its comments by column."""
@@ -404,8 +420,9 @@ def _insight(con: duckdb.DuckDBPyConnection, table: str, about: str | None, mont
             table=table,
         )
     }
-    if table == "audience_segments":
-        return _segments_summed(con, about)
+    if table in _SUMMED:
+        rows = rows_of(con, _SUMMED[table])
+        return Insight(table, about or "", dict.fromkeys(rows[0], "") if rows else {}, rows, len(rows))
     # Viewers stay out of the pages, also under their keys; analysts have the table itself.
     if "viewer_key" in columns:
         return Insight(table, about or "", {}, [], 0)
@@ -428,18 +445,6 @@ def _platform_totals(con: duckdb.DuckDBPyConnection, month: str) -> Insight | No
     )
     found = [_insight(con, "reconciliation", row["comment"], month, "audit") for row in rows_of(con, there)]
     return found[0] if found and found[0].rows else None
-
-
-def _segments_summed(con: duckdb.DuckDBPyConnection, about: str | None) -> Insight:
-    """insights.audience_segments by segment: the pages never show a single viewer."""
-    rows = rows_of(
-        con,
-        "select segment, count(*) as people, sum(monetary) as monetary, "
-        "median(days_since_purchase)::decimal(18, 1) as days_since_purchase, "
-        "avg(frequency)::decimal(18, 2) as frequency "
-        "from insights.audience_segments group by segment order by people desc, segment",
-    )
-    return Insight("audience_segments", about or "", dict.fromkeys(rows[0], "") if rows else {}, rows, len(rows))
 
 
 def _month_condition(columns: Sequence[str]) -> str:

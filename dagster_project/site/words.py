@@ -216,6 +216,12 @@ INSIGHTS: dict[str, tuple[str, str, str, str]] = {
         "单人、双人、PK、接力、多种形式",
         "Single, co-host, PK, handoff, mixed",
     ),
+    "explanation_hold": (
+        "讲解留人",
+        "Explanations that hold viewers",
+        "讲解开始三分钟后，还有多少人留下",
+        "How many are still there three minutes into a product's explanation",
+    ),
     "fair_comparison": (
         "公平对比",
         "Fair comparison",
@@ -526,6 +532,16 @@ mean_score|平均情绪|Mean score
 most_pleased|最满意的一条|Most pleased
 most_displeased|最不满的一条|Most displeased
 p_value|p 值|p
+purchase_days|购买天数|Days with a purchase
+recency_days|首末次购买间隔天数（中位）|Days from first to last (median)
+tenure_days|首购至今天数（中位）|Days since the first (median)
+explanations|讲解次数|Explanations
+online_at_start|开始时在线|Online at the start
+still_online|三分钟后仍在|Still there 3 min later
+hold_rate|留人率|Held
+others_hold_rate|其他商品留人率|Held by the others
+loses_viewers|流失观众|Loses viewers
+losing_product_id|流失观众的商品|Product that loses viewers
 q_value|q 值|q
 """.strip().splitlines()
     )
@@ -572,6 +588,8 @@ interactions of 3 minutes against what the 15 minutes before would give|3 分钟
 the share of returns is half as high again as the room's, by its lower bound|退货率的下限比直播间水平高出一半以上
 no part goes beyond 2.58 standard errors and 2 % of the average|没有哪一部分超过 2.58 个标准误和均值的 2%
 this part makes up at least 60 % of what moved beyond 2.58 standard errors|超过 2.58 个标准误的变化中，该部分占 60% 以上
+fewer than 3 explanations or 30 viewers online at their start|讲解不足 3 次，或开始时在线不足 30 人次
+content makes up at least 60 % of what moved, and explanations lost viewers that did not the month before|变化中内容占 60% 以上，且有讲解开始流失观众，上月并不如此
 several parts moved, and none makes up 60 % of the movement|几部分都有变化，没有哪部分占到 60%
 fewer than 30 (or the KPI's min_base) in the denominator of one of the months|某个月的分母低于 30（或该指标的最低基数）
 fewer than 10 earlier forecasts to judge the methods by|可供回测的预测不足 10 次

@@ -11,7 +11,7 @@ from dagster_project.settings import connect
 from dagster_project.warehouse.build import clear_affected_dates, run_dbt
 from dagster_project.warehouse.hashes import columns_of, content_hash, fingerprint
 from dagster_project.warehouse.policy import load_policy, read_policy
-from tests.insights.planted_causes import DULL, PLANTED, build_world, findings
+from tests.insights.planted_causes import run
 from tests.marts.nights import deliver, drop, settings_for
 from tests.worlds import random_world
 
@@ -109,17 +109,46 @@ def test_each_segment_of_the_audience_is_a_file_of_keys(small_world, tmp_path, r
         assert lines[0] == "viewer_key" and len(lines) == count + 1
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("seed", range(1, 21))
-def test_what_was_planted_is_found_and_where_nothing_was_little_is_claimed(seed, tmp_path):
-    """The rates over the twenty seeds stand in docs/insights.md; a single seed may miss one cause."""
-    missed = []
-    for plant in (PLANTED, DULL):
-        world, settings = build_world(tmp_path / str(len(plant)), seed, plant)
-        for cause, answers in findings(world, settings).items():
-            hits = [answer == "found" for is_planted, answer in answers if is_planted]
-            claims = [answer == "found" for is_planted, answer in answers if not is_planted]
-            if hits and sum(hits) * 2 < len(hits):
-                missed.append(cause)
-            assert len(claims) < 10 or sum(claims) * 10 <= len(claims), cause
-    assert len(missed) <= 1, missed
+# What is planted plainly; a dull script for one product in ten may drown in chance, and so may one outage.
+PLAIN = (
+    "mix shift (verdict traffic)", "Simpson pair", "red packet lift", "leading lag (chats 3 min before clicks)",
+    "product that only looks good", "dull script (explanation loses viewers)",
+)  # fmt: skip
+
+
+TWENTY = pytest.param(range(201, 221), id="twenty seeds", marks=pytest.mark.slow)
+
+
+@pytest.fixture(scope="module", params=[pytest.param(range(1, 2), id="one seed"), TWENTY])
+def planted(request):
+    """Seeds, rates of what was found and claimed, and the forecasts made; no rule was tuned on the twenty."""
+    return len(request.param), *run(request.param)
+
+
+def test_what_was_planted_is_found_and_where_nothing_was_little_is_claimed(planted):
+    """The rates over the twenty seeds stand in docs/insights.md."""
+    seeds, counts, _ = planted
+    for cause, (found, asked, claimed, others) in counts.items():
+        assert claimed <= max(others * 0.05, 1), (cause, claimed, others)
+        if cause in PLAIN:
+            assert asked >= seeds and found >= 0.9 * asked, (cause, found, asked)
+    if seeds > 1:
+        for cause in ("regional outage", "dull script (verdict content)"):
+            found, asked, _, _ = counts[cause]
+            assert asked == seeds and found >= 0.6 * asked, (cause, found, asked)
+
+
+def test_four_in_five_finals_lie_within_the_forecasts_interval_and_the_naive_forecasts_are_beaten(planted):
+    seeds, _, made = planted
+    assert set(made) == {30, 60, 120}
+    for horizon, worlds in made.items():
+        every = [each for world in worlds for each in world]
+        held = [each.low <= each.evening.final <= each.high for each in every]
+        assert len(every) >= 40 * seeds, horizon
+        spread = 0.1 if seeds > 1 else 0.2
+        assert abs(sum(held) / len(held) - 0.8) <= spread, horizon
+        used, *naive = (
+            sum(abs(said(each) / each.evening.final - 1) for each in every)
+            for said in (lambda each: each.value, lambda each: each.said["last_similar"], lambda each: each.said["share_curve"])
+        )
+        assert used < min(naive), horizon

@@ -163,6 +163,58 @@ def test_the_parts_add_up_to_the_change_exactly_and_agree_with_fractions(marts):
         assert float(found) == pytest.approx(float(expected[name]), abs=2e-6)
 
 
+def explained(product_id, month, number, online, still):
+    """That many explanations of a product in a month, each with so many viewers online at its start and still there."""
+    return [
+        {"segment_id": f"{product_id}{month}{each}", "session_id": "S1", "product_id": product_id, "room_id": "R1",
+         "business_date": date(2026, month, 5), "online_at_start": online, "still_online": still}
+        for each in range(number)
+    ]  # fmt: skip
+
+
+def test_a_product_whose_explanations_lose_viewers_stands_out_of_the_rooms_others(marts):
+    marts.put(
+        "intermediate.int_explanations_followed",
+        [*explained("A", 10, 4, 50, 25), *explained("B", 10, 4, 50, 40), *explained("C", 10, 2, 50, 40)],
+    )
+    marts.build("explanation_hold")
+    rows = marts.read(
+        "select product_id, hold_rate, others_hold_rate, loses_viewers, reason, hold_rate_high "
+        "from insights.explanation_hold order by 1"
+    )
+    # A: 100 of 200 stay, of the others (160 + 80) of 300; even the upper bound is over ten points below.
+    assert rows[0][:5] == ("A", Decimal("0.5"), Decimal("0.8"), True, None)
+    assert float(rows[0][5]) == pytest.approx(binomtest(100, 200).proportion_ci(0.95, method="wilson").high, abs=6e-7)
+    assert rows[1][:5] == ("B", Decimal("0.8"), Decimal("0.6"), False, None)
+    assert rows[2][:5] == ("C", None, None, None, "fewer than 3 explanations or 30 viewers online at their start")
+
+
+@pytest.mark.parametrize("is_seen", [False, True])
+def test_a_loss_that_could_be_chance_is_content_only_where_explanations_were_seen_to_lose_viewers(marts, is_seen):
+    # Sessions of 100 viewers; 300 → 280 on average. Per month (100 × 20 / 400)² × 2 × 4 / 3 = 66.7: an error of 11.5,
+    # so 20 seconds are 1.7 errors.
+    for day, means in ((DAY_BEFORE, (300, 320, 280, 300)), (DAY, (280, 300, 260, 280))):
+        for number, seconds in enumerate(means):
+            rows = cells(day, f"{day:%m}-{number}", {("feed", True, "good"): (100, seconds)})
+            marts.put("insights.watch_time_cells", rows)
+            session = {"session_id": f"{day:%m}-{number}", "room_id": "R1", "business_date": day, "month": f"{day:%Y-%m}"}
+            marts.put("core.fct_session", [{**session, "viewers": 100, "watch_seconds": 100 * seconds}])
+    now = 25 if is_seen else 40
+    marts.put(
+        "intermediate.int_explanations_followed",
+        [*explained("A", 9, 4, 50, 40), *explained("B", 9, 4, 50, 40), *explained("A", 10, 4, 50, now),
+         *explained("B", 10, 4, 50, 40)],
+    )  # fmt: skip
+    marts.build("explanation_hold", "watch_time_diagnosis")
+    found = marts.read(
+        "select change, content_effect, round(content_error, 3), losing_product_id, verdict "
+        "from insights.watch_time_diagnosis where month = '2026-10'"
+    )
+    assert found == [
+        (Decimal(-20), Decimal(-20), Decimal("11.547"), *(("A", "content") if is_seen else (None, "undetermined")))
+    ]
+
+
 def test_under_200_viewers_nothing_is_said_of_watch_time(marts):
     cell = ("feed", True, "good")
     put_watching(marts, {cell: (40, 300)}, {cell: (60, 100)})

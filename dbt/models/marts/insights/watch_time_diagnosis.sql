@@ -204,6 +204,22 @@ tiers as (
     group by room_id, month
 ),
 
+-- Products whose explanations lose viewers now and did not the month before: content seen at work, most viewers lost first.
+losing as (
+    select
+        pairs.room_id,
+        pairs.month,
+        arg_max(
+            now.product_id, (now.others_hold_rate * now.online_at_start - now.still_online, now.product_id)
+        ) as losing_product_id
+    from pairs
+    inner join {{ ref('explanation_hold') }} as now on pairs.room_id = now.room_id and pairs.month = now.month
+    left join {{ ref('explanation_hold') }} as before
+        on pairs.room_id = before.room_id and pairs.month_before = before.month and now.product_id = before.product_id
+    where now.loses_viewers and not coalesce(before.loses_viewers, false)
+    group by pairs.room_id, pairs.month
+),
+
 stated as (
     select
         pairs.room_id,
@@ -226,10 +242,12 @@ stated as (
         part_errors.content_error,
         tiers_before.troubled_share as troubled_share_before,
         tiers_now.troubled_share,
+        losing.losing_product_id,
         before.viewers < 200 or now.viewers < 200 or before.sessions < 4 or now.sessions < 4 as is_small
     from pairs
     inner join summed on pairs.room_id = summed.room_id and pairs.month = summed.month
     inner join part_errors on pairs.room_id = part_errors.room_id and pairs.month = part_errors.month
+    left join losing on pairs.room_id = losing.room_id and pairs.month = losing.month
     {%- for side, month in [('before', 'month_before'), ('now', 'month')] %}
     inner join averages as {{ side }} on pairs.room_id = {{ side }}.room_id and pairs.{{ month }} = {{ side }}.month
     inner join errors as errors_{{ side }} on pairs.room_id = errors_{{ side }}.room_id and pairs.{{ month }} = errors_{{ side }}.month
@@ -237,7 +255,8 @@ stated as (
     {%- endfor %}
 ),
 
--- A part counts where it is beyond 2.58 of its own standard errors and 2 % of the average.
+-- A part counts where it is beyond 2.58 of its own standard errors and 2 % of the average; a loss of content beyond 1.28 of them
+-- where explanations were seen to lose viewers, since that is evidence from elsewhere.
 counted as (
     select
         *,
@@ -245,6 +264,10 @@ counted as (
         case
             when abs({{ part }}_effect) > 2.58 * {{ part }}_error and abs({{ part }}_effect) * 50 >= average_before
                 then abs({{ part }}_effect)
+            {%- if part == 'content' %}
+            when losing_product_id is not null and -content_effect > 1.28 * content_error and -content_effect * 50 >= average_before
+                then -content_effect
+            {%- endif %}
             else 0
         end as {{ part }}_size{{ ',' if not loop.last }}
         {%- endfor %}
@@ -271,6 +294,7 @@ select
     {%- for part in ['technical', 'traffic', 'content'] %}
     case when not is_small then {{ stated(part ~ '_error') }} end as {{ part }}_error,
     {%- endfor %}
+    losing_product_id,
     case
         when is_small then null
         {%- for part in ['technical', 'traffic', 'content'] %}
@@ -283,6 +307,8 @@ select
         when technical_size + traffic_size + content_size = 0 then 'no part goes beyond 2.58 standard errors and 2 % of the average'
         when greatest(technical_size, traffic_size, content_size) * 5 < 3 * (technical_size + traffic_size + content_size)
             then 'several parts moved, and none makes up 60 % of the movement'
+        when content_size = greatest(technical_size, traffic_size, content_size) and losing_product_id is not null and content_effect < 0
+            then 'content makes up at least 60 % of what moved, and explanations lost viewers that did not the month before'
         else 'this part makes up at least 60 % of what moved beyond 2.58 standard errors'
     end as reason
 from counted
