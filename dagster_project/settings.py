@@ -22,7 +22,13 @@ MIB = 1024 * 1024
 
 
 class UserError(Exception):
-    """A mistake the user can mend; its text is one line saying what, where and what to do."""
+    """A mistake the user can mend; its text is one line saying what, where and what to do.
+
+    Line ends and control characters of what was typed or delivered are shown, never obeyed.
+    """
+
+    def __init__(self, text: str) -> None:
+        super().__init__("".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text))
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,12 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import os
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import astuple, dataclass, fields
 from datetime import date
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -51,6 +52,7 @@ DIRECTIONS = ("up", "down")
 POOL_SHARES = tuple(f"pool_share_{role}" for role in ROLES)
 
 ONE = Decimal(1)
+NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)")
 # The greatest value a rule may take, None where any amount goes; each rule is 0 or more.
 RULE_LIMITS: Mapping[str, Decimal | None] = {
     "personal_share": ONE,
@@ -173,12 +175,10 @@ class _Cells:
 
     def number(self, column: str) -> Decimal:
         value = self.text(column)
-        try:
-            number = Decimal(value)
-        except InvalidOperation:
-            number = Decimal("NaN")
-        if not number.is_finite():
+        # Decimal also takes NaN, 1_000 and digits of other scripts, which a person may read as something else.
+        if not NUMBER.fullmatch(value):
             raise self.error(f"{column} {value!r} is no number; write it like 0.25")
+        number = Decimal(value)
         if abs(number) >= 10**12 or number != number.quantize(Decimal("0.000001")):
             raise self.error(f"{column} {value!r} needs more than 6 decimals or 12 digits; shorten it")
         return number
@@ -202,7 +202,8 @@ class _Cells:
 def read_policy(folder: Path) -> Policy:
     """Read and check the five files of a policy folder. Raises UserError at the first mistake."""
     folder = Path(folder)
-    if not folder.is_dir():
+    # os.path.isdir, unlike Path.is_dir, takes a name that is too long for one that is not there.
+    if not os.path.isdir(folder):
         raise UserError(f"policy folder {folder} does not exist; set POLICY to one with the policy files")
     kpis = _read(folder / "kpis.csv", Kpi, _kpi, key=("kpi_id",))
     known = {kpi.kpi_id for kpi in kpis}
