@@ -26,7 +26,10 @@ COMMANDS = {
     "nightly": ("dagster_project.job:nightly", "land what is new, rebuild, audit, publish"),
     "targets": ("dagster_project.appraisal.targets:targets", "the sheets announced before a month (MONTH)"),
     "close": ("dagster_project.appraisal.close:close", "seal a month (MONTH BY; SIGNING_KEY_FILE signs it)"),
-    "verify": ("dagster_project.appraisal.verify:verify", "check a sealed month and rebuild it from its raw files (MONTH)"),
+    "verify": (
+        "dagster_project.appraisal.verify:verify",
+        "check a sealed month and rebuild it from its raw files (MONTH; TRUSTED_KEYS_FILE)",
+    ),
     "reopen": ("dagster_project.appraisal.close:reopen", "begin the next revision of a sealed month (MONTH BY REASON)"),
     "explain": (
         "dagster_project.appraisal.explain:explain",

@@ -38,7 +38,10 @@ EXIT_STATUS = {"ok": 0, "failed": 1, "published_with_rejects": 2, "audit_failed"
 # How the system says it in whatever error DuckDB wraps it: a commit that cannot be written is no IOException.
 NO_ROOM = os.strerror(errno.ENOSPC)
 # What decides how numbers come about, besides rows and policy.
-CODE = ("dbt/**/*.sql", "dbt/**/*.yml", "dagster_project/**/*.py", "expectations/*.yml", "requirements.lock")
+CODE = (
+    "dbt/**/*.sql", "dbt/**/*.yml", "dagster_project/**/*.py", "dagster_project/landing/platforms/*.yml",
+    "expectations/*.yml", "requirements.lock",
+)  # fmt: skip
 
 
 class Progress(Protocol):

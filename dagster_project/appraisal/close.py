@@ -254,6 +254,11 @@ def _stage(run: Run, month: str, by: str, key: Any, staging: Path, earlier: list
     policy_folder.mkdir(mode=0o700)
     for name in POLICY_FILES:
         shutil.copyfile(settings.policy / name, policy_folder / name)
+    if settings.adapters is not None:
+        # They decide how raw files are read, and stand outside the code.
+        (staging / seals.ADAPTERS).mkdir(mode=0o700)
+        for declaration in sorted(settings.adapters.glob("*.yml")):
+            shutil.copyfile(declaration, staging / seals.ADAPTERS / declaration.name)
     if key is not None:
         (staging / seals.PUBLIC_KEY).write_bytes(signing.public_pem(key))
     digests = {path: _sha256(staging / path) for path in seals.files_below(staging)}

@@ -5,7 +5,8 @@ $DATA/scorecards/<month>.r1/    revision 1, kept as sealed after `make reopen`; 
 $DATA/scorecards/<month>.r1.reopened.json   who reopened it, when and why
 
 A sealed folder holds the scorecards, figures.json (every figure as exact text), policy/ (the policy files),
-manifest.json, manifest.sha256, and where a key is configured public_key.pem and manifest.sig.
+manifest.json, manifest.sha256, where own adapters are configured adapters/ (their declarations), and where a key
+is configured public_key.pem and manifest.sig.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ from dagster_project.appraisal.figures import Figures
 from dagster_project.settings import Settings, UserError
 
 MANIFEST, CHECKSUM, SIGNATURE = "manifest.json", "manifest.sha256", "manifest.sig"
-PUBLIC_KEY, FIGURES, POLICY = "public_key.pem", "figures.json", "policy"
+PUBLIC_KEY, FIGURES, POLICY, ADAPTERS = "public_key.pem", "figures.json", "policy", "adapters"
 # The manifest cannot name its own hash, nor what is made from it.
 NOT_IN_MANIFEST = frozenset({MANIFEST, CHECKSUM, SIGNATURE})
 RENAME_EXCHANGE = 2
@@ -118,10 +119,10 @@ def reopening_note(settings: Settings, month: str, revision: int) -> Path:
 # --- is it still as sealed? ------------------------------------------------------------------------------
 
 
-def damage(sealed: Sealed, trusted_key: bytes | None = None) -> list[str]:
+def damage(sealed: Sealed) -> list[str]:
     """What is no longer as sealed in one folder, each a line naming the file; empty where all is.
 
-    trusted_key: the public key (PEM) the signature has to be of; without it the one stored beside.
+    A signature is checked against the key stored beside it; whose key that is, `not_vouched_for` asks.
     """
     named = f"{sealed.folder.name}/"
     content = _read(sealed.folder / MANIFEST)
@@ -134,7 +135,7 @@ def damage(sealed: Sealed, trusted_key: bytes | None = None) -> list[str]:
         signed = manifest["signed_with"]
     except (ValueError, KeyError, TypeError):
         return [*(found or [f"{named}{MANIFEST}: changed"]), f"{named}{MANIFEST}: can no longer be read"]
-    found += _wrong_signature(sealed, named, content, signed, trusted_key)
+    found += _wrong_signature(sealed, named, content, signed)
     for path, digest in listed.items():
         on_disk = _read(sealed.folder / path)
         if on_disk is None:
@@ -156,24 +157,41 @@ def _damaged_manifest(sealed: Sealed, named: str, content: bytes) -> list[str]:
     return []
 
 
-def _wrong_signature(
-    sealed: Sealed, named: str, content: bytes, signed_with: str | None, trusted_key: bytes | None
-) -> list[str]:
+def _wrong_signature(sealed: Sealed, named: str, content: bytes, signed_with: str | None) -> list[str]:
     signature, key = _read(sealed.folder / SIGNATURE), _read(sealed.folder / PUBLIC_KEY)
     if signed_with is None and signature is None:
-        return (
-            [] if trusted_key is None else [f"{named}{SIGNATURE}: the month was sealed without a signature"]
-        )
+        return []
     if signature is None or key is None:
         return [f"{named}{SIGNATURE if signature is None else PUBLIC_KEY}: missing"]
-    if trusted_key is not None and key != trusted_key:
-        return [f"{named}{PUBLIC_KEY}: is not the key that SIGNING_KEY_FILE names"]
     if not signing.is_signed_by(key, signature, content):
         return [f"{named}{SIGNATURE}: is not this manifest's signature"]
     return []
 
 
-def broken_chain(settings: Settings, sealed: Sealed, trusted_key: bytes | None = None) -> list[str]:
+def not_vouched_for(settings: Settings, sealed: Sealed, trusted: Collection[bytes]) -> list[str]:
+    """A line where keys are trusted (public, PEM) and none of them stands for the month.
+
+    It does by the month's own signature, or by that of a later month that was sealed on top of it: so the months
+    of a key that was replaced, and those from before there was one, stay good.
+    """
+    key = _read(sealed.folder / PUBLIC_KEY)
+    if not trusted or key in trusted:
+        return []
+    for later in sealed_months(settings):
+        if (
+            _read(later.folder / PUBLIC_KEY) in trusted
+            and sealed.reference() in list(_built_on(later))
+            and not damage(later)
+        ):
+            return []
+    what = "sealed without a signature" if key is None else f"signed with key {signing.fingerprint(key)}, which is not trusted"
+    return [
+        f"{sealed.folder.name}/{SIGNATURE}: {what}, and no month signed with a trusted key is sealed on top of it; "
+        "if that is as it should be, name the key in TRUSTED_KEYS_FILE or verify without keys"
+    ]
+
+
+def broken_chain(settings: Settings, sealed: Sealed) -> list[str]:
     """What is no longer as sealed in the months this one's manifest builds on, back to the first."""
     found: list[str] = []
     seen: set[tuple[str, int]] = {(sealed.month, sealed.revision)}
@@ -193,7 +211,7 @@ def broken_chain(settings: Settings, sealed: Sealed, trusted_key: bytes | None =
             )
         if key not in seen:
             seen.add(key)
-            found += damage(earlier, trusted_key)
+            found += damage(earlier)
             waiting += _built_on(earlier)
     return list(dict.fromkeys(found))
 
@@ -219,8 +237,9 @@ def checksum_line(manifest: bytes) -> bytes:
 def files_below(folder: Path) -> list[str]:
     """Paths below the folder, in order; a link or a device is listed like a file."""
     found = []
-    for root, _, names in os.walk(folder):
-        found += [(Path(root) / name).relative_to(folder).as_posix() for name in names]
+    for root, folders, names in os.walk(folder):
+        links = [name for name in folders if (Path(root) / name).is_symlink()]
+        found += [(Path(root) / name).relative_to(folder).as_posix() for name in [*names, *links]]
     return sorted(found)
 
 

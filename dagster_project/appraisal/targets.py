@@ -98,7 +98,7 @@ def sheet_rows(settings: Settings, month: str, policy: Any) -> tuple[list[dict[s
     """Rows of the sheets, and employees of the month who have no home room to take weights from."""
     from dagster_project.appraisal.verify import NO_TESTS, reuse_parse, scratch_folder
     from dagster_project.warehouse.build import run_dbt
-    from dagster_project.warehouse.policy import check_policy_covers, load_policy
+    from dagster_project.warehouse.policy import check_policy_covers, check_targets, load_policy
 
     check_policy_covers(policy, month)
     year, number = map(int, month.split("-"))
@@ -110,6 +110,7 @@ def sheet_rows(settings: Settings, month: str, policy: Any) -> tuple[list[dict[s
         try:
             _copy_small_tables(con, settings.warehouse_path)
             load_policy(con, policy)
+            check_targets(con)
         finally:
             con.close()
         os.environ["REPORTING_CURRENCY"] = settings.reporting_currency

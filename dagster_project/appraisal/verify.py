@@ -33,16 +33,19 @@ def verify(environ: Mapping[str, str]) -> int:
     sealed = seals.sealed_month(settings, month)
     if sealed is None:
         raise UserError(f"{month} is open: there is nothing sealed to verify; make close seals it")
-    key = signing.signing_key(environ)
-    trusted = signing.public_pem(key) if key is not None else None
-    found = seals.damage(sealed, trusted) + seals.broken_chain(settings, sealed, trusted)
+    trusted = signing.trusted_keys(environ)
+    found = seals.damage(sealed) + seals.not_vouched_for(settings, sealed, trusted) + seals.broken_chain(settings, sealed)
+    other_code = None
     if not found:
         manifest = sealed.manifest()
         found = changed_inputs(settings, manifest)
         if not found:
             found = rebuilt_differently(settings, sealed, manifest)
+            other_code = _other_code(manifest)
     for line in found:
         print(line)
+    if found and other_code:
+        print(f"{other_code}; with the code it was sealed by it may come out the same")
     if found:
         print(f"{month} differs from what was sealed: {len(found)} findings")
         return 1
@@ -82,6 +85,7 @@ def rebuilt_figures(
         exports=scratch / "exports",
         data=scratch,
         policy=sealed.folder / seals.POLICY,
+        adapters=adapters if (adapters := sealed.folder / seals.ADAPTERS).is_dir() else None,
         reporting_currency=manifest["reporting_currency"],
         # Each file was judged when it first landed; here all parents are known at once.
         quarantine_limit=1.0,
@@ -205,9 +209,14 @@ def _print_identical(sealed: seals.Sealed, manifest: Mapping[str, Any]) -> None:
         f"{len(manifest['sealed_months'])} sealed months below it"
     )
     print(f"           rebuilt from {accepted} raw files with the sealed policy: every figure the same")
+    if other_code := _other_code(manifest):
+        print(f"           {other_code}")
+
+
+def _other_code(manifest: Mapping[str, Any]) -> str | None:
+    """Which code sealed the month and which is there now, where they are not the same."""
     code = hash_files(REPOSITORY, CODE)
-    if code != manifest["code_version"]:
-        print(f"           sealed by code {manifest['code_version']}, rebuilt by code {code}")
+    return None if code == manifest["code_version"] else f"sealed by code {manifest['code_version']}, rebuilt by code {code}"
 
 
 def _sha256(path: Path) -> str:

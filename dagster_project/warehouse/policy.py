@@ -227,6 +227,7 @@ def read_policy(folder: Path) -> Policy:
         rules=_read(folder / "rules.csv", Rule, _rule, key=("rule", "valid_from")),
     )
     _check_weights(policy.weights)
+    _check_overrides(policy.weight_overrides, policy.weights)
     _check_grades(policy.grades)
     _check_rules(policy.rules)
     return policy
@@ -463,8 +464,8 @@ def _weight_override(cells: _Cells, known: set[str]) -> WeightOverride:
         valid_to=cells.day("valid_to") if cells.optional("valid_to") else None,
         reason=cells.optional("reason"),
     )
-    if not 0 < override.multiplier <= 1000:
-        raise cells.error(f"multiplier {override.multiplier} must be above 0 and at most 1000")
+    if not 0 <= override.multiplier <= 1000:
+        raise cells.error(f"multiplier {override.multiplier} must be at least 0 and at most 1000")
     if override.valid_to is not None and override.valid_to < override.valid_from:
         raise cells.error(f"valid_to {override.valid_to} is before valid_from {override.valid_from}")
     return override
@@ -523,6 +524,31 @@ def _check_weights(weights: tuple[Weight, ...]) -> None:
         for stage in STAGES:
             if not any((row.role, row.stage) == (role, stage) for row in weights):
                 raise UserError(f"policy file weights.csv: no rows for role {role}, stage {stage}; add them")
+
+
+def _check_overrides(overrides: tuple[WeightOverride, ...], weights: tuple[Weight, ...]) -> None:
+    """Overrides of 0 leave every table of their room and role some weight, on each day that they hold."""
+    zeros: dict[tuple[str, str], list[WeightOverride]] = {}
+    for row in overrides:
+        if row.multiplier == 0:
+            zeros.setdefault((row.room_id, row.role), []).append(row)
+    tables: dict[tuple[str, str, date], list[Weight]] = {}
+    for weight in weights:
+        tables.setdefault((weight.role, weight.stage, weight.valid_from), []).append(weight)
+    for (room_id, role), rows in sorted(zeros.items()):
+        # What is switched off together is so from the first day of the one that began last.
+        for day in sorted({row.valid_from for row in rows}):
+            off = {
+                row.kpi_id
+                for row in rows
+                if row.valid_from <= day and (row.valid_to is None or day <= row.valid_to)
+            }
+            for (of_role, stage, _), table in sorted(tables.items()):
+                if of_role == role and all(one.weight == 0 or one.kpi_id in off for one in table):
+                    raise UserError(
+                        f"policy file weight_overrides.csv: on {day} the multipliers of 0 leave role {role}, stage {stage},"
+                        f" in room {room_id} without any weight; let one KPI keep its own"
+                    )
 
 
 def _check_grades(grades: tuple[Grade, ...]) -> None:

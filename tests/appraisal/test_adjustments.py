@@ -69,7 +69,7 @@ def _deliver_late(company: Company) -> None:
         (company.exports / export / "late.jsonl").write_text(text, encoding="utf-8")
 
 
-def _published(company: Company, query: str, *values: str) -> list[dict[str, Any]]:
+def published_rows(company: Company, query: str, *values: str) -> list[dict[str, Any]]:
     path = (company.data / "published" / "current").resolve() / "appraisal.duckdb"
     with duckdb.connect(str(path), read_only=True) as con:
         cursor = con.execute(query, list(values))
@@ -77,20 +77,20 @@ def _published(company: Company, query: str, *values: str) -> list[dict[str, Any
         return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
 
-def _today(company: Company) -> dict[tuple[str, ...], Decimal]:
-    """Points of every line and figures of every card of September, as readers see them now."""
+def figures_today(company: Company, month: str) -> dict[tuple[str, ...], Decimal]:
+    """Points of every line and figures of every card of the month, as readers see them now."""
     found: dict[tuple[str, ...], Decimal] = {}
-    for row in _published(company, "from scorecards.scorecard_lines where month = ?", SEALED):
+    for row in published_rows(company, "from scorecards.scorecard_lines where month = ?", month):
         key = (row["subject_type"], row["subject_id"], row["part"], row["room_id"] or "", row["kpi_id"])
         found[key] = row["points"] or Decimal(0)
-    for row in _published(company, "from scorecards.scorecards where month = ?", SEALED):
+    for row in published_rows(company, "from scorecards.scorecards where month = ?", month):
         for item in CARD_ITEMS:
             found[row["subject_type"], row["subject_id"], "", "", item] = row[item] or Decimal(0)
     return found
 
 
-def _sealed(company: Company) -> dict[tuple[str, ...], Decimal]:
-    figures = json.loads((company.data / "scorecards" / SEALED / "figures.json").read_text(encoding="utf-8"))
+def figures_sealed(company: Company, month: str) -> dict[tuple[str, ...], Decimal]:
+    figures = json.loads((company.data / "scorecards" / month / "figures.json").read_text(encoding="utf-8"))
     found: dict[tuple[str, ...], Decimal] = {}
     for row in figures["scorecard_lines"]:
         key = (row["subject_type"], row["subject_id"], row["part"], row["room_id"] or "", row["kpi_id"])
@@ -101,9 +101,9 @@ def _sealed(company: Company) -> dict[tuple[str, ...], Decimal]:
     return found
 
 
-def _adjustments(company: Company, into: str) -> dict[tuple[str, ...], dict[str, Any]]:
-    rows = _published(company, "from scorecards.adjustments where into_month = ?", into)
-    assert {row["sealed_month"] for row in rows} <= {SEALED}
+def adjustments_into(company: Company, into: str, sealed: str = SEALED) -> dict[tuple[str, ...], dict[str, Any]]:
+    rows = published_rows(company, "from scorecards.adjustments where into_month = ?", into)
+    assert {row["sealed_month"] for row in rows} <= {sealed}
     return {
         (row["subject_type"], row["subject_id"], row["part"] or "", row["room_id"] or "", row["item"]): row
         for row in rows
@@ -111,12 +111,12 @@ def _adjustments(company: Company, into: str) -> dict[tuple[str, ...], dict[str,
 
 
 def test_every_line_and_amount_that_differs_today_is_adjusted_and_nothing_else(adjusted: Company) -> None:
-    sealed, today = _sealed(adjusted), _today(adjusted)
+    sealed, today = figures_sealed(adjusted, SEALED), figures_today(adjusted, SEALED)
     differing = {
         key: today.get(key, Decimal(0)) - sealed.get(key, Decimal(0)) for key in sealed.keys() | today.keys()
     }
     differing = {key: difference for key, difference in differing.items() if difference}
-    rows = _adjustments(adjusted, OPEN)
+    rows = adjustments_into(adjusted, OPEN)
     assert len(differing) > 5
     assert {key: row["difference"] for key, row in rows.items() if row["difference"]} == differing
     # A line may have another value and still the same points; then both values tell.
@@ -124,7 +124,7 @@ def test_every_line_and_amount_that_differs_today_is_adjusted_and_nothing_else(a
 
 
 def test_adjusted_lines_add_up_to_the_adjusted_total(adjusted: Company) -> None:
-    rows = _adjustments(adjusted, OPEN)
+    rows = adjustments_into(adjusted, OPEN)
     totals = {key[:2]: row["difference"] for key, row in rows.items() if key[4] == "total_score"}
     assert totals
     for subject, difference in totals.items():
@@ -134,22 +134,22 @@ def test_adjusted_lines_add_up_to_the_adjusted_total(adjusted: Company) -> None:
 
 def test_each_adjustment_is_dated_and_linked_to_the_sealed_manifest(adjusted: Company) -> None:
     manifest = (adjusted.data / "scorecards" / SEALED / "manifest.json").read_bytes()
-    for row in _adjustments(adjusted, OPEN).values():
+    for row in adjustments_into(adjusted, OPEN).values():
         assert row["sealed_manifest"] == hashlib.sha256(manifest).hexdigest()
         assert row["sealed_revision"] == 1
         assert row["adjusted_on"] is not None
 
 
-def test_the_open_month_shows_the_adjustments(adjusted: Company) -> None:
+def test_the_open_month_shows_theadjustments_into(adjusted: Company) -> None:
     shown = json.loads((adjusted.data / "scorecards" / OPEN / "scorecards.json").read_text(encoding="utf-8"))
-    assert len(shown["adjustments"]) == len(_adjustments(adjusted, OPEN))
+    assert len(shown["adjustments"]) == len(adjustments_into(adjusted, OPEN))
 
 
 def test_asking_again_adjusts_nothing_twice_and_publishes_nothing_new(adjusted: Company) -> None:
-    before = _adjustments(adjusted, OPEN)
+    before = adjustments_into(adjusted, OPEN)
     snapshot = (adjusted.data / "published" / "current").resolve()
     assert scorecards(adjusted.environ(MONTH=SEALED)) == 0
-    assert _adjustments(adjusted, OPEN) == before
+    assert adjustments_into(adjusted, OPEN) == before
     assert (adjusted.data / "published" / "current").resolve() == snapshot
 
 
@@ -157,13 +157,13 @@ def test_a_sealed_month_takes_its_adjustments_for_good_and_verifies_with_them(
     adjusted: Company, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     company = adjusted.copy(tmp_path / "company")
-    taken = _adjustments(company, OPEN)
+    taken = adjustments_into(company, OPEN)
     assert close(company.environ(MONTH=OPEN, BY="Li Wei")) == 0
     figures = json.loads((company.data / "scorecards" / OPEN / "figures.json").read_text(encoding="utf-8"))
     assert len(figures["adjustments"]) == len(taken)
     assert scorecards(company.environ(MONTH=SEALED)) == 0
-    assert _adjustments(company, NEXT) == {}
-    assert _adjustments(company, OPEN) == taken
+    assert adjustments_into(company, NEXT) == {}
+    assert adjustments_into(company, OPEN) == taken
     capsys.readouterr()
     for month in (SEALED, OPEN):
         assert verify(company.environ(MONTH=month)) == 0

@@ -9,6 +9,7 @@ import os
 import random
 import signal
 import stat
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -19,9 +20,9 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from dagster_project.appraisal import close as closing
-from dagster_project.appraisal import seals
+from dagster_project.appraisal import seals, signing
 from dagster_project.appraisal.close import close, reopen
-from dagster_project.settings import UserError, settings_from_env
+from dagster_project.settings import REPOSITORY, UserError, settings_from_env
 from tests.appraisal.conftest import MONTH, Company
 
 Fresh = Callable[[Company], Company]
@@ -134,17 +135,9 @@ def test_rows_that_nobody_has_seen_in_the_scorecards_are_not_sealed(published: C
 
 
 def test_a_configured_key_signs_the_manifest(published: Company, fresh: Fresh, tmp_path: Path) -> None:
-    key = Ed25519PrivateKey.generate()
-    key_file = tmp_path / "key.pem"
-    key_file.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-    )
+    key, key_file = new_key(tmp_path / "key.pem")
     company = fresh(published)
-    assert close(company.environ(BY="Li Wei", SIGNING_KEY_FILE=str(key_file))) == 0
+    assert close(company.environ(BY="Li Wei", SIGNING_KEY_FILE=key_file)) == 0
     manifest, signature = (company.sealed / "manifest.json").read_bytes(), company.sealed / "manifest.sig"
     key.public_key().verify(signature.read_bytes(), manifest)
     settings = settings_from_env(company.environ())
@@ -153,6 +146,100 @@ def test_a_configured_key_signs_the_manifest(published: Company, fresh: Fresh, t
     signature.chmod(0o600)
     flip_one_byte(signature, 7)
     assert seals.damage(sealed) == ["2026-10/manifest.sig: is not this manifest's signature"]
+
+
+def test_own_adapters_are_sealed_along_since_they_say_how_raw_files_are_read(
+    published: Company, fresh: Fresh, tmp_path: Path
+) -> None:
+    company = fresh(published)
+    own = tmp_path / "adapters"
+    own.mkdir()
+    shipped = (REPOSITORY / "dagster_project" / "landing" / "platforms" / "douyin_orders.yml").read_text(encoding="utf-8")
+    (own / "ours.yml").write_text(shipped.replace("name: douyin_orders", "name: ours"), encoding="utf-8")
+    assert close(company.environ(BY="Li Wei", ADAPTERS=str(own))) == 0
+    manifest = json.loads((company.sealed / "manifest.json").read_text(encoding="utf-8"))
+    digest = hashlib.sha256((own / "ours.yml").read_bytes()).hexdigest()
+    assert manifest["outputs"]["adapters/ours.yml"] == digest
+    sealed = seals.sealed_month(settings_from_env(company.environ()), MONTH)
+    assert sealed is not None and seals.damage(sealed) == []
+    flip_one_byte(company.sealed / "adapters" / "ours.yml", 3)
+    assert seals.damage(sealed) == ["2026-10/adapters/ours.yml: changed since it was sealed"]
+
+
+def new_key(path: Path) -> tuple[Ed25519PrivateKey, str]:
+    """An Ed25519 key and the file that holds it, as SIGNING_KEY_FILE takes it."""
+    key = Ed25519PrivateKey.generate()
+    path.write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    return key, str(path)
+
+
+def test_months_of_a_replaced_key_and_from_before_any_key_stay_good(
+    sealed_once: Company, fresh: Fresh, tmp_path: Path
+) -> None:
+    """September unsigned, October signed with the old key; then only the new key is at hand."""
+    company = fresh(sealed_once)
+    settings = settings_from_env(company.environ())
+    old, old_file = new_key(tmp_path / "old.pem")
+    new, new_file = new_key(tmp_path / "new.pem")
+    _sign_again(company.sealed, old)
+    september, october = (seals.sealed_month(settings, month) for month in ("2026-09", MONTH))
+    assert september is not None and october is not None
+    assert seals.damage(october) == []
+
+    def asked(sealed: seals.Sealed, **keys: str) -> list[str]:
+        return seals.not_vouched_for(settings, sealed, signing.trusted_keys(keys))
+
+    assert asked(october) == asked(september) == []
+    assert asked(october, SIGNING_KEY_FILE=old_file) == []
+    # October, signed with the trusted key, was sealed on top of September.
+    assert asked(september, SIGNING_KEY_FILE=old_file) == []
+    (refusal,) = asked(october, SIGNING_KEY_FILE=new_file)
+    assert "2026-10/manifest.sig: signed with key" in refusal and "which is not trusted" in refusal
+    (refusal,) = asked(september, SIGNING_KEY_FILE=new_file)
+    assert "2026-09/manifest.sig: sealed without a signature" in refusal
+    retired = tmp_path / "trusted.pem"
+    retired.write_bytes(b"keys of the company\n" + signing.public_pem(new) + signing.public_pem(old))
+    assert asked(october, TRUSTED_KEYS_FILE=str(retired)) == asked(september, TRUSTED_KEYS_FILE=str(retired)) == []
+
+
+def _sign_again(folder: Path, key: Ed25519PrivateKey) -> None:
+    """What `close` would have left had this key been configured."""
+    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    public = signing.public_pem(key)
+    manifest["outputs"]["public_key.pem"] = hashlib.sha256(public).hexdigest()
+    manifest["signed_with"] = signing.fingerprint(public)
+    content = json.dumps(manifest).encode()
+    written = {
+        "public_key.pem": public,
+        "manifest.json": content,
+        "manifest.sha256": seals.checksum_line(content),
+        "manifest.sig": key.sign(content),
+    }
+    folder.chmod(0o700)
+    for name, one in written.items():
+        (folder / name).unlink(missing_ok=True)
+        (folder / name).write_bytes(one)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (None, "cannot be read"),
+        (b"nothing", "holds no public key"),
+        (b"-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n", "no Ed25519 public key"),
+    ],
+)
+def test_a_file_of_trusted_keys_that_cannot_be_used_is_one_clear_line(
+    tmp_path: Path, content: bytes | None, said: str
+) -> None:
+    path = tmp_path / "trusted.pem"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(UserError) as mistake:
+        signing.trusted_keys({"TRUSTED_KEYS_FILE": str(path)})
+    assert said in str(mistake.value) and "\n" not in str(mistake.value)
 
 
 def test_reopening_needs_a_reason_and_keeps_revision_one(sealed_once: Company, fresh: Fresh) -> None:
@@ -215,6 +302,52 @@ def test_a_kill_at_each_step_of_putting_the_folder_in_place_leaves_it_open_or_se
     assert seen == ["open", "open", "open", "sealed"]
 
 
+FILE_OPERATIONS = {"os.rename", "os.mkdir", "os.chmod", "os.remove", "os.rmdir", "shutil.rmtree", "ctypes.dlopen"}
+
+
+@pytest.mark.slow
+def test_a_kill_at_any_of_its_file_operations_leaves_the_month_open_or_sealed(
+    published: Company, fresh: Fresh, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every one of the last 30 operations on files, and 20 spread over those before."""
+    company = fresh(published)
+    monkeypatch.setattr(closing, "_refuse_failed_checks", lambda run: None)
+    draft = contents(company.sealed)
+    settings = settings_from_env(company.environ())
+    counted = tmp_path / "operations"
+    _closing_in_a_child(company, None, lambda: _at_file_operations(lambda number, out: os.write(out, b"."), counted))
+    assert _state(company, settings, draft) == "sealed"
+    whole = counted.stat().st_size
+    assert whole > 100
+    numbers = [*range(1, whole - 30, (whole - 30) // 20), *range(whole - 29, whole + 1)]
+    outcomes = []
+    for fatal in numbers:
+        _closing_in_a_child(
+            company,
+            None,
+            lambda fatal=fatal: _at_file_operations(
+                lambda number, out: os.kill(os.getpid(), signal.SIGKILL) if number == fatal else None, counted
+            ),
+        )
+        outcomes.append(_state(company, settings, draft))
+    assert set(outcomes) == {"open", "sealed"}
+
+
+def _at_file_operations(then: Callable[[int, int], object], path: Path) -> None:
+    """From now on in this process: `then(its number, a descriptor of path)` before every operation on files."""
+    out = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    number = 0
+
+    def notice(event: str, arguments: tuple[object, ...]) -> None:
+        nonlocal number
+        writes = event == "open" and isinstance(arguments[2], int) and arguments[2] & (os.O_WRONLY | os.O_RDWR)
+        if writes or event in FILE_OPERATIONS:
+            number += 1
+            then(number, out)
+
+    sys.addaudithook(notice)
+
+
 def _kill_at(patched: pytest.MonkeyPatch, function: str, before: bool) -> None:
     original = getattr(seals, function)
 
@@ -235,11 +368,14 @@ def _seconds_to_seal(company: Company, settings: object, draft: dict[str, bytes]
     return took
 
 
-def _closing_in_a_child(company: Company, killed_after: float | None) -> None:
-    """Run close in a child process, killed after some seconds where they are given."""
+def _closing_in_a_child(
+    company: Company, killed_after: float | None, first: Callable[[], None] = lambda: None
+) -> None:
+    """Run close in a child process, after what it does first; killed after some seconds where they are given."""
     child = os.fork()
     if child == 0:
         try:
+            first()
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
             os.dup2(1, 2)
             close(company.environ(BY="Li Wei"))

@@ -31,19 +31,37 @@ def warehouse(
     con.close()
 
 
-def test_the_sums_agree_at_every_step_for_many_people_and_kpis(warehouse: duckdb.DuckDBPyConnection) -> None:
-    people = warehouse.execute(
+def test_the_sums_agree_at_every_step_for_a_hundred_people_and_kpis_down_to_file_and_row(
+    published: Company, warehouse: duckdb.DuckDBPyConnection
+) -> None:
+    made, rows = explain_at_random(warehouse, 100)
+    assert made > 1500
+    landed = dict(warehouse.execute("select path, rows_in from raw.files").fetchall())
+    assert len(rows) > 1000
+    for file, row in rows:
+        assert 1 <= row <= landed[file], (file, row)
+        assert (published.exports / file).is_file()
+
+
+def explain_at_random(con: duckdb.DuckDBPyConnection, pairs: int) -> tuple[int, set[tuple[str, int]]]:
+    """Explain so many random (person, month, KPI), each KPI in turn; sums made again, and the raw rows named."""
+    people = con.execute(
         "select subject_id, month from scorecards.scorecards where subject_type = 'staff' order by all"
     ).fetchall()
-    kpis = warehouse.execute("select kpi_id from kpis.kpi_registry order by 1").fetchall()
+    kpis = [kpi_id for (kpi_id,) in con.execute("select kpi_id from kpis.kpi_registry order by 1").fetchall()]
     rng = random.Random(20261101)
-    pairs = [(*rng.choice(people), kpi_id) for (kpi_id,) in kpis for _ in range(2)]
-    made = 0
-    for staff_id, month, kpi_id in pairs:
-        told = explained(warehouse, staff_id, month, kpi_id)
+    asked = {(*rng.choice(people), kpis[number % len(kpis)]) for number in range(pairs)}
+    while len(asked) < pairs:
+        asked.add((*rng.choice(people), rng.choice(kpis)))
+    made, rows = 0, set()
+    for staff_id, month, kpi_id in sorted(asked):
+        told = explained(con, staff_id, month, kpi_id)
         assert told["checks"]["failed"] == [], (staff_id, month, kpi_id)
         made += told["checks"]["made"]
-    assert made > 1000
+        for measure in (measure for kpi in told["kpis"] for measure in kpi["measures"]):
+            items = [item for session in measure["sessions"] for item in session["rows"]]
+            rows |= {(ref["file"], ref["row"]) for item in items for ref in item["raw"]}
+    return made, rows
 
 
 def test_a_whole_scorecard_adds_up_to_its_sessions(warehouse: duckdb.DuckDBPyConnection) -> None:

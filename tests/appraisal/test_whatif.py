@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import csv
 import shutil
+from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
 
-from dagster_project.appraisal.whatif import whatif
-from dagster_project.settings import REPOSITORY, UserError
+from dagster_project.appraisal.whatif import COMPARED, Difference, differences_under, whatif
+from dagster_project.settings import REPOSITORY, UserError, settings_from_env
 from tests.appraisal.conftest import MONTH, Company
 from tests.appraisal.test_close import contents
+from tests.oracle.appraisal import inputs_from_warehouse, policy_from_folder, score
 
 SHIPPED = REPOSITORY / "dbt" / "seeds"
+
+# (subject_type, subject_id) → the columns COMPARED of the card before and after
+Changes = dict[tuple[str, str], tuple[dict[str, Any], dict[str, Any]]]
 
 
 def test_the_shipped_policy_against_itself_has_no_differences_and_touches_nothing(
@@ -65,6 +71,67 @@ def test_other_coefficients_change_the_pay_of_exactly_those_graded_so(
     page = (company.data / "whatif" / MONTH / "index.html").read_text(encoding="utf-8")
     assert "default-src &#39;none&#39;" in page
     assert all(staff_id in page for staff_id, _ in paid)
+
+
+def test_one_weight_moved_changes_exactly_what_the_oracle_says(published: Company, tmp_path: Path) -> None:
+    """Two hundredths go from the best scored line of a scored person's table to the worst scored one."""
+    company = published.copy(tmp_path / "company")
+    policy, expected = weight_moved(company, tmp_path)
+    found = differences_under(settings_from_env(company.environ(POLICY=str(policy))), MONTH)
+    assert expected
+    assert compared(found) == expected
+
+
+def compared(found: list[Difference]) -> Changes:
+    """The differences as weight_moved has them."""
+    return {
+        (one.subject_type, one.subject_id): ({i: one.before[i] for i in COMPARED}, {i: one.after[i] for i in COMPARED})
+        for one in found
+    }
+
+
+def weight_moved(company: Company, folder: Path) -> tuple[Path, Changes]:
+    """A policy with one weight moved, and whose cards the plain-Python oracle changes under it: before, after."""
+    copy = folder / "copy.duckdb"
+    shutil.copyfile(company.data / "private" / "warehouse.duckdb", copy)
+    with duckdb.connect(str(copy), read_only=True) as con:
+        inputs = inputs_from_warehouse(con)
+        role, stage, best, worst = con.execute(
+            """
+            select any_value(lines.role), any_value(stages.stage),
+                arg_max(lines.kpi_id, lines.line_score), arg_min(lines.kpi_id, lines.line_score)
+            from scorecards.scorecard_lines as lines
+            join scorecards.scorecards as cards using (subject_type, subject_id, month)
+            join core.dim_staff as staff on staff.staff_id = lines.subject_id
+            join intermediate.int_appraisal_stages_spanned as stages
+                on stages.room_id = staff.room_id and stages.until_date = date '9999-12-31'
+            where lines.month = ? and lines.part = 'personal' and lines.scope = 'own' and cards.status = 'scored'
+            group by lines.subject_id
+            order by max(lines.line_score) - min(lines.line_score) desc, lines.subject_id
+            """,
+            [MONTH],
+        ).fetchall()[0]
+    policy = folder / "moved"
+    shutil.copytree(SHIPPED, policy)
+    rows = policy_from_folder(SHIPPED)["weights"]
+    for row in rows:
+        if (row["role"], row["stage"], row["scope"]) == (role, stage, "own") and row["kpi_id"] in (best, worst):
+            row["weight"] = str(Decimal(row["weight"]) + Decimal("0.02" if row["kpi_id"] == worst else "-0.02"))
+    with (policy / "weights.csv").open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, rows[0].keys())
+        writer.writeheader()
+        writer.writerows(rows)
+    before, after = (_oracles_cards(inputs, one) for one in (SHIPPED, policy))
+    return policy, {key: (before[key], after[key]) for key in before if before[key] != after[key]}
+
+
+def _oracles_cards(inputs: dict[str, list[dict[str, Any]]], policy: Path) -> dict[tuple[str, str], dict[str, Any]]:
+    cards = score(inputs, policy_from_folder(policy))["scorecards"]
+    return {
+        (card["subject_type"], card["subject_id"]): {item: card[item] for item in COMPARED}
+        for card in cards
+        if card["month"] == MONTH
+    }
 
 
 @pytest.mark.parametrize(

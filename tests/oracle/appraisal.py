@@ -52,9 +52,17 @@ from scipy.stats import t as student_t
 
 from .amounts import rounded
 from .appraisal_in_warehouse import compare_appraisal, inputs_from_warehouse
-from .appraisal_worlds import odd_appraisal, random_appraisal
+from .appraisal_worlds import extreme_appraisal, odd_appraisal, random_appraisal
 
-__all__ = ["compare_appraisal", "inputs_from_warehouse", "odd_appraisal", "policy_from_folder", "random_appraisal", "score"]
+__all__ = [
+    "compare_appraisal",
+    "extreme_appraisal",
+    "inputs_from_warehouse",
+    "odd_appraisal",
+    "policy_from_folder",
+    "random_appraisal",
+    "score",
+]
 
 Row = dict[str, Any]
 ZERO = Decimal("0.00")

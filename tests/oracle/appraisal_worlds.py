@@ -119,6 +119,87 @@ def odd_appraisal(seed: int) -> tuple[dict[str, list[Row]], Policy]:
     return inputs, policy
 
 
+def extreme_appraisal(seed: int) -> tuple[dict[str, list[Row]], Policy]:
+    """A random company pushed to the edges of what policy, roster and figures may say."""
+    inputs, policy = random_appraisal(seed)
+    rng = Random(f"extreme {seed}")
+    if rng.random() < 0.6:
+        policy["weights"] = _odd_weights(rng, policy["weights"])
+    for row in policy["weight_overrides"]:
+        if rng.random() < 0.4:
+            row["multiplier"] = rng.choice(["0.333333", "1.000001", "7", "0.000001", "1000"])
+    _switch_one_off(rng, policy)
+    edges = {
+        "personal_share": ["0", "1", "0.333333"],
+        "pass_score": ["0", "69.99", "100", "120"],
+        "min_scored_weight": ["0", "0.333333", "0.500001", "1"],
+        "overachievement_rate": ["0", "0.013579", "1"],
+        "strike_months": ["1", "2", "4", "5"],
+        "best_contributor_min_days": ["0", "1", "31"],
+        "innovation_award": ["0", "0.01", "1000.005"],
+        "best_room_award": ["0.02", "1000.01"],
+        "pool_share_host": ["0", "0.333333", "1"],
+        "pool_share_operations": ["0", "0.111111"],
+    }
+    for row in policy["rules"]:
+        if row["rule"] in edges and rng.random() < 0.25:
+            row["value"] = rng.choice(edges[row["rule"]])
+    for person in inputs["staff"]:
+        person["room_id"] = "R-unknown" if rng.random() < 0.05 else person["room_id"]
+        person["left_on"] = rng.choice([person["left_on"]] * 9 + [person["hired_on"]])
+        person["performance_pay"] = Decimal("0.01") if rng.random() < 0.1 else person["performance_pay"]
+    for row in inputs["targets"]:
+        if rng.random() < 0.1 and (row["scope_type"], row["kpi_id"]) != ("room", "gmv"):
+            shift = Decimal(rng.randint(1, 10**6)).scaleb(-6)
+            row |= {name: row[name] + shift for name in ("floor", "target", "stretch") if row[name] is not None}
+    for row in inputs["kpi_month"]:
+        if row["value"] is not None and rng.random() < 0.3:
+            row["value"] += Decimal(rng.randint(-999, 999)).scaleb(-6)
+    if rng.random() < 0.3:
+        _leave_out(inputs, rng.choice(MONTHS[1:-1]))
+    return inputs, policy
+
+
+def _odd_weights(rng: Random, weights: list[dict[str, str]]) -> list[dict[str, str]]:
+    """Tables of 6-decimal weights; some weigh one KPI in both scopes, some name a KPI with weight 0."""
+    tables: dict[tuple[str, str, str], list[dict[str, str]]] = {}
+    for row in weights:
+        tables.setdefault((row["role"], row["stage"], row["valid_from"]), []).append({**row})
+    for (role, _, _), table in tables.items():
+        twice = {**rng.choice(table)}
+        twice["scope"] = "room" if twice["scope"] == "own" else "own"
+        if role != "room" and rng.random() < 0.3:
+            table.append(twice)
+        cuts = sorted(rng.sample(range(1, 10**6), len(table) - 1))
+        for row, low, high in zip(table, [0, *cuts], [*cuts, 10**6], strict=True):
+            row["weight"] = str(Decimal(high - low).scaleb(-6))
+        unused = [kpi_id for kpi_id in KPIS if kpi_id not in {row["kpi_id"] for row in table}]
+        if rng.random() < 0.2:
+            table.append({**table[0], "kpi_id": rng.choice(unused), "weight": "0"})
+    return [row for table in tables.values() for row in table]
+
+
+def _switch_one_off(rng: Random, policy: Policy) -> None:
+    """A multiplier of 0 for a KPI that never stands alone in a table."""
+    base = rng.choice(policy["weights"])
+    others: dict[tuple[str, str], int] = {}
+    for row in policy["weights"]:
+        if row["role"] == base["role"] and row["kpi_id"] != base["kpi_id"] and Decimal(row["weight"]):
+            table = (row["stage"], row["valid_from"])
+            others[table] = others.get(table, 0) + 1
+    tables = {(row["stage"], row["valid_from"]) for row in policy["weights"] if row["role"] == base["role"]}
+    if others.keys() == tables:
+        off = {"room_id": "R1", "role": base["role"], "kpi_id": base["kpi_id"], "multiplier": "0"}
+        policy["weight_overrides"].append({**off, "valid_from": "2026-02-10", "valid_to": "2026-05-03", "reason": "off"})
+
+
+def _leave_out(inputs: dict[str, list[Row]], month: str) -> None:
+    """A month without any session is no loaded month."""
+    gone = {row["session_id"] for row in inputs["sessions"] if row["month"] == month}
+    for name in ("sessions", "duty"):
+        inputs[name] = [row for row in inputs[name] if row["session_id"] not in gone]
+
+
 def _days(month: str) -> list[date]:
     year, number = map(int, month.split("-"))
     return [date(year, number, day) for day in range(1, monthrange(year, number)[1] + 1)]

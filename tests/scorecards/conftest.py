@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 
 from dagster_project.appraisal import awards
-from dagster_project.settings import connect, settings_from_env
+from dagster_project.settings import Settings, connect, settings_from_env
 from dagster_project.warehouse.build import run_dbt
 from dagster_project.warehouse.policy import load_policy, read_policy
 
@@ -95,34 +95,97 @@ DERIVED = """
 Inputs = dict[str, list[Row]]
 PolicyRows = dict[str, list[dict[str, str]]]
 Scored = Callable[[Inputs, PolicyRows], duckdb.DuckDBPyConnection]
+Compiled = Scored
+
+BEFORE_NOMINATIONS = ["int_appraisal_*", "int_measures_catalogued"]
+SCORES = "path:models/scorecards"
 
 
 @pytest.fixture(scope="session")
-def scored(tmp_path_factory: pytest.TempPathFactory) -> Scored:
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """Of one folder, so that dbt parses the project once."""
+    return replace(settings_from_env({"DATA": str(tmp_path_factory.mktemp("scorecards"))}), threads=1)
+
+
+@pytest.fixture(scope="session")
+def scored(settings: Settings) -> Scored:
     """`scored(inputs, policy)` builds one small company's scorecards and returns a connection on them."""
-    folder = tmp_path_factory.mktemp("scorecards")
-    settings = replace(settings_from_env({"DATA": str(folder)}), threads=1)
 
     def build(inputs: Inputs, policy: PolicyRows) -> duckdb.DuckDBPyConnection:
         settings.warehouse_path.unlink(missing_ok=True)
         con = connect(settings.warehouse_path, settings)
-        load_policy(con, read_policy(_policy_folder(folder, policy)))
-        for schema in ("staging", "intermediate", "core", "kpis"):
-            con.execute(f"create schema {schema}")
-        for name, relations in RELATIONS.items():
-            for relation, columns in relations:
-                _fill(con, relation, columns, inputs.get(name, []))
-        con.execute(DERIVED)
+        _lay_in(con, inputs, _policy_folder(settings.data, policy))
         con.close()
-        run_dbt(settings, select=["int_appraisal_*", "int_measures_catalogued"])
+        run_dbt(settings, select=BEFORE_NOMINATIONS)
         con = connect(settings.warehouse_path, settings)
         awards.test_nominations(con)
         con.close()
-        results = run_dbt(settings, select="path:models/scorecards")
+        results = run_dbt(settings, select=SCORES)
         assert [result.name for result in results if result.status == "fail"] == []
         return connect(settings.warehouse_path, settings, read_only=True)
 
     return build
+
+
+@pytest.fixture(scope="session")
+def compiled(settings: Settings) -> Compiled:
+    """`compiled(inputs, policy)`: the same from dbt's compiled SQL, in memory and without its tests, in a second."""
+    before, scores = _compiled_sql(settings)
+
+    def build(inputs: Inputs, policy: PolicyRows) -> duckdb.DuckDBPyConnection:
+        con = duckdb.connect(config={"threads": 1})
+        _lay_in(con, inputs, _policy_folder(settings.data, policy))
+        for schema in ("scorecards", "scorecards_work"):
+            con.execute(f"create schema {schema}")
+        for statement in before:
+            con.execute(statement)
+        awards.test_nominations(con)
+        for statement in scores:
+            con.execute(statement)
+        return con
+
+    return build
+
+
+def _compiled_sql(settings: Settings) -> tuple[list[str], list[str]]:
+    """`create table` of the models before the nominations are tested and of the scores, in the order of their references."""
+    from dbt.cli.main import dbtRunner
+
+    from dagster_project.warehouse import build as dbt
+
+    manifest = dbt.parse_project(settings)
+    selected = ["--select", *BEFORE_NOMINATIONS, SCORES, "--exclude", "adjustments"]
+    outcome = dbtRunner(manifest=manifest).invoke(["compile", *dbt._options(settings), *selected])
+    dbt.close_handles()
+    assert outcome.success, outcome.exception
+    nodes = {one.node.unique_id: one.node for one in outcome.result.results if one.node.resource_type == "model"}
+    ordered: list[str] = []
+    while len(ordered) < len(nodes):
+        ordered += [
+            name
+            for name, node in nodes.items()
+            if name not in ordered and all(other in ordered for other in node.depends_on.nodes if other in nodes)
+        ]
+    catalog = f'"{settings.warehouse_path.stem}".'
+    statements = {
+        name: f"create table {nodes[name].schema}.{nodes[name].name} as {nodes[name].compiled_code.replace(catalog, '')}"
+        for name in ordered
+    }
+    is_before = {name: nodes[name].schema == "intermediate" for name in ordered}
+    return [statements[name] for name in ordered if is_before[name]], [
+        statements[name] for name in ordered if not is_before[name]
+    ]
+
+
+def _lay_in(con: duckdb.DuckDBPyConnection, inputs: Inputs, policy: Path) -> None:
+    """The policy and what the scorecard models read, in an empty database."""
+    load_policy(con, read_policy(policy))
+    for schema in ("staging", "intermediate", "core", "kpis"):
+        con.execute(f"create schema {schema}")
+    for name, relations in RELATIONS.items():
+        for relation, columns in relations:
+            _fill(con, relation, columns, inputs.get(name, []))
+    con.execute(DERIVED)
 
 
 def _fill(con: duckdb.DuckDBPyConnection, relation: str, columns: str, rows: list[Row]) -> None:

@@ -414,6 +414,34 @@ def test_three_scored_months_in_a_row_under_the_pass_score_prompt_a_review_acros
     assert card(con, "t1", "status", "2026-07") == ("insufficient_data",)
 
 
+def test_a_kpi_switched_off_for_two_weeks_gives_its_weight_to_the_others_of_those_days(compiled) -> None:
+    # gmv: 17 of 31 days of 0.4; the others 14 days of their weight over 0.6 and 17 days of their weight
+    rules = policy()
+    rules["weight_overrides"][0] |= {"kpi_id": "gmv", "multiplier": "0", "reason": "no goods to sell"}
+    with compiled(company(), rules) as con:
+        assert con.execute(
+            "select kpi_id, weight from scorecards_work.weights_averaged"
+            " where room_id = 'r3' and role = 'host' and month = '2026-10' order by 1"
+        ).fetchall() == [
+            ("comment_rate", Decimal("0.130108")),
+            ("engagement_rate", Decimal("0.390323")),
+            ("gmv", Decimal("0.219355")),
+            ("refund_rate_15d", Decimal("0.260215")),
+        ]
+
+
+def test_where_two_months_are_enough_only_two_are_named(compiled) -> None:
+    rules = policy()
+    rules["rules"] = [{**row, "value": "2"} if row["rule"] == "strike_months" else row for row in rules["rules"]]
+    with compiled(company(), rules) as con:
+        assert con.execute(
+            "select month, month_1, month_2, month_3, score_1, score_2, score_3 from scorecards.reviews_due order by 1"
+        ).fetchall() == [
+            ("2026-08", None, "2026-06", "2026-08", None, 60, 60),
+            ("2026-09", None, "2026-08", "2026-09", None, 60, 60),
+        ]
+
+
 def test_no_published_figure_is_a_floating_point_number(con) -> None:
     assert (
         con.execute(

@@ -186,7 +186,7 @@ def test_a_row_that_is_there_twice_is_refused_with_both_rows(folder: Path) -> No
 @pytest.mark.parametrize(
     ("override", "expected"),
     [
-        ("r1,host,gmv,0,2026-10-01,2026-10-14,none", "multiplier"),
+        ("r1,host,gmv,-1,2026-10-01,2026-10-14,none", "multiplier"),
         ("r1,host,gmv,3,2026-10-14,2026-10-01,none", "before valid_from"),
         ("r1,host,nothing,3,2026-10-01,,none", "unknown kpi_id"),
         (",host,gmv,3,2026-10-01,,none", "room_id is empty"),
@@ -195,6 +195,17 @@ def test_a_row_that_is_there_twice_is_refused_with_both_rows(folder: Path) -> No
 def test_a_wrong_override_is_refused(folder: Path, override: str, expected: str) -> None:
     append(folder, "weight_overrides", override)
     assert expected in refused(folder)
+
+
+def test_a_multiplier_of_0_switches_a_kpi_off_but_never_the_last_one(folder: Path) -> None:
+    table = [row.kpi_id for row in read_policy(SHIPPED).weights if (row.role, row.stage) == ("technical", "growth")]
+    for kpi_id in table[:-1]:
+        append(folder, "weight_overrides", f"r1,technical,{kpi_id},0,2026-10-01,,off")
+    assert len(read_policy(folder).weight_overrides) == len(table) - 1
+    append(folder, "weight_overrides", f"r1,technical,{table[-1]},0,2026-11-05,2026-11-05,off for a day")
+    message = refused(folder)
+    assert "on 2026-11-05" in message
+    assert "role technical, stage" in message and "room r1" in message
 
 
 def test_a_missing_folder_or_file_is_refused(folder: Path, tmp_path: Path) -> None:

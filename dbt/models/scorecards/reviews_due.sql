@@ -29,14 +29,15 @@ streaks as (
     from scored_months
 )
 
+-- Where the policy asks for fewer than three months, only those are named.
 select
     staff_id,
     month,
-    month_before_that as month_1,
-    month_before as month_2,
+    case when strike_months >= 3 then month_before_that end as month_1,
+    case when strike_months >= 2 then month_before end as month_2,
     month as month_3,
-    score_before_that as score_1,
-    score_before as score_2,
+    case when strike_months >= 3 then score_before_that end as score_1,
+    case when strike_months >= 2 then score_before end as score_2,
     total_score as score_3,
     'transfer, training, negotiated end' as options
 from streaks
