@@ -97,8 +97,8 @@ def random_appraisal(seed: int) -> tuple[dict[str, list[Row]], Policy]:
 
 
 def odd_appraisal(seed: int) -> tuple[dict[str, list[Row]], Policy]:
-    """The company of a seed in which a person's id is a room's, grades and rules begin inside a month, and an award has a
-    third decimal."""
+    """The company of a seed in which a person's id is a room's, one is hired on the last day of a month, grades and rules
+    begin inside a month, and awards have a third decimal."""
     inputs, policy = random_appraisal(seed)
     person, room = inputs["staff"][0]["staff_id"], "R1"
     for rows in inputs.values():
@@ -107,6 +107,8 @@ def odd_appraisal(seed: int) -> tuple[dict[str, list[Row]], Policy]:
                                    ("scope_id", row.get("scope_type") == "staff")):  # fmt: skip
                 if of_staff and row.get(name) == person:
                     row[name] = room
+    # Hired on the last day of a month: one eligible day in it.
+    inputs["staff"][1] |= {"hired_on": date(2026, 4, 30), "left_on": None}
     policy["grades"] += [
         {"grade": grade, "min_score": low, "coefficient": coefficient, "valid_from": "2026-04-15"}
         for grade, low, coefficient in (("H", "90", "1.10"), ("L", "0", "0.90"))

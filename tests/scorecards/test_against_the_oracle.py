@@ -5,15 +5,16 @@ from __future__ import annotations
 import pytest
 
 from dagster_project.settings import UserError
-from tests.oracle.appraisal import compare_appraisal, extreme_appraisal, random_appraisal, score
+from tests.oracle.appraisal import compare_appraisal, extreme_appraisal, odd_appraisal, random_appraisal, score
 from tests.scorecards.conftest import Compiled, Scored
 
 EXTREME_WORLDS = 150
+COMPANIES = [(random_appraisal, 1), (random_appraisal, 2), (random_appraisal, 3), (odd_appraisal, 1)]
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
-def test_a_random_company_is_scored_as_the_oracle_scores_it(scored: Scored, seed: int) -> None:
-    inputs, policy = random_appraisal(seed)
+@pytest.mark.parametrize(("company", "seed"), COMPANIES)
+def test_a_random_company_is_scored_as_the_oracle_scores_it(scored: Scored, company, seed: int) -> None:
+    inputs, policy = company(seed)
     expected = score(inputs, policy)
     with scored(inputs, policy) as con:
         differences = compare_appraisal(con, expected)
