@@ -24,6 +24,7 @@ COMMANDS = {
         "land, build, audit, publish, scorecards (EXPORTS DATA POLICY MONTH)",
     ),
     "nightly": ("dagster_project.job:nightly", "land what is new, rebuild, audit, publish"),
+    "backfill": ("dagster_project.job:backfill", "a night that builds business dates again (FROM TO)"),
     "targets": ("dagster_project.appraisal.targets:targets", "the sheets announced before a month (MONTH)"),
     "close": ("dagster_project.appraisal.close:close", "seal a month (MONTH BY; SIGNING_KEY_FILE signs it)"),
     "verify": (

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import os
-
 import dagster as dg
 from dagster._core.definitions.target import ExecutableDefinition
 
 from dagster_project.settings import Settings, settings_from_env
 from dagster_project.warehouse.dagster_assets import (
+    COMPANY_TIME_ZONE,
     landed_exports,
     model_assets,
     policy_tables,
     run_resource,
     suite_checks,
 )
-from dagster_project.warehouse.dagster_sensor import new_exports_sensor
+from dagster_project.warehouse.dagster_dates import BUSINESS_DATES, arrivals, business_dates
+from dagster_project.warehouse.dagster_sensor import dead_runs_sensor, new_exports_sensor
 
-COMPANY_TIME_ZONE = os.environ.get("COMPANY_TIME_ZONE") or "Asia/Shanghai"
+ASKED = dg.AssetSelection.assets(BUSINESS_DATES)
 REPORT = dg.AssetSelection.assets(["published", "scorecards"])
 RETRIES = dg.RetryPolicy(max_retries=2, delay=60, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS)
 
@@ -26,22 +26,25 @@ def wiring(settings: Settings, retries: dg.RetryPolicy | None = None) -> dg.Defi
     """Everything Dagster knows; without `retries` a failed step ends its run at once, as a person expects."""
     nightly = dg.define_asset_job(
         "nightly",
-        dg.AssetSelection.all() - REPORT,
+        dg.AssetSelection.all() - REPORT - ASKED,
         executor_def=dg.in_process_executor,
         op_retry_policy=retries,
     )
     month_end = dg.define_asset_job(
-        "month_end", dg.AssetSelection.all(), executor_def=dg.in_process_executor, op_retry_policy=retries
+        "month_end", dg.AssetSelection.all() - ASKED, executor_def=dg.in_process_executor, op_retry_policy=retries
+    )
+    backfill = dg.define_asset_job(
+        "backfill", dg.AssetSelection.all() - REPORT, executor_def=dg.in_process_executor, op_retry_policy=retries
     )
     return dg.Definitions(
-        assets=[landed_exports, policy_tables, *model_assets(settings)],
-        asset_checks=[suite_checks("landing"), suite_checks("marts"), suite_checks("scorecards")],
-        jobs=[nightly, month_end],
+        assets=[business_dates(COMPANY_TIME_ZONE), landed_exports, policy_tables, *model_assets(settings)],
+        asset_checks=[arrivals, suite_checks("landing"), suite_checks("marts"), suite_checks("scorecards")],
+        jobs=[nightly, month_end, backfill],
         schedules=[
-            _schedule("every_night", nightly, "30 3 * * *"),
+            _schedule("every_night", nightly, f"{settings.night_at.minute} {settings.night_at.hour} * * *"),
             _schedule("every_month_end", month_end, "0 6 1 * *"),
         ],
-        sensors=[new_exports_sensor(settings, nightly)],
+        sensors=[new_exports_sensor(settings, nightly), dead_runs_sensor(settings)],
         resources={"run": run_resource},
         executor=dg.in_process_executor,
     )

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Mapping
+from datetime import date
 
 from dagster_project import run as steps
+from dagster_project.alerts import alert
 from dagster_project.run import EXIT_STATUS, Run
-from dagster_project.settings import settings_from_env
+from dagster_project.settings import UserError, parse_date, settings_from_env
 from dagster_project.warehouse.publish import current_snapshot
 
 
@@ -21,11 +24,31 @@ def nightly(environ: Mapping[str, str]) -> int:
     return _run(environ, with_scorecards=False)
 
 
-def _run(environ: Mapping[str, str], with_scorecards: bool) -> int:
-    run = steps.new_run(settings_from_env(environ))
+def backfill(environ: Mapping[str, str]) -> int:
+    """`make backfill FROM=… TO=…`: a night that also builds these business dates again. Returns the exit status."""
+    if not environ.get("FROM"):
+        raise UserError("FROM is missing: give the first business date, for example FROM=2026-10-01 TO=2026-10-07")
+    first = parse_date(environ["FROM"], "FROM")
+    last = parse_date(environ["TO"], "TO") if environ.get("TO") else first
+    if last < first:
+        raise UserError(f"TO={last} is before FROM={first}: give the first date as FROM and the last as TO")
+    return _run(environ, with_scorecards=False, dates=(first, last))
+
+
+def _run(environ: Mapping[str, str], with_scorecards: bool, dates: tuple[date, date] | None = None) -> int:
+    try:
+        run = steps.new_run(settings_from_env(environ))
+    except UserError as error:
+        # A night that does not even begin is told of too.
+        told = {"status": "failed", "message": str(error)}
+        for trouble in alert(told, environ.get("ALERT_COMMAND"), environ.get("ALERT_WEBHOOK")):
+            print(trouble, file=sys.stderr)
+        raise
     try:
         steps.check_policy(run)
         with steps.locked(run):
+            if dates:
+                steps.ask_for_dates(run, *dates)
             steps.land_exports(run)
             if steps.is_up_to_date(run):
                 _nothing_to_do(run, with_scorecards)

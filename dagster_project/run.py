@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import duckdb
 
+from dagster_project.alerts import alert
 from dagster_project.appraisal.seals import is_sealed
 from dagster_project.lock import Locked, run_lock
 from dagster_project.settings import REPOSITORY, Settings, UserError, connect
@@ -71,6 +72,7 @@ class Run:
     snapshot: str | None = None
     scorecards: str | None = None
     site: str | None = None
+    dagster_run_id: str | None = None
 
 
 # --- the steps, in order ---------------------------------------------------------------------------------
@@ -94,9 +96,35 @@ def land_exports(run: Run) -> None:
 
 
 def is_up_to_date(run: Run) -> bool:
-    """Whether what readers see was built, and passed, from these very rows, this policy and this code."""
+    """Whether what readers see was built, and passed, from these very rows, this policy and this code.
+
+    Dates that somebody asked to have built again, and nobody published since, are due as well.
+    """
+    from dagster_project.warehouse.build import dates_listed
+
     manifest = current_manifest(run.settings.published)
-    return manifest is not None and provenance(run).items() <= manifest.items()
+    if manifest is None or not provenance(run).items() <= manifest.items():
+        return False
+    with warehouse(run.settings) as con:
+        return not dates_listed(con)
+
+
+def ask_for_dates(run: Run, first: date, last: date) -> int:
+    """List the business dates from `first` to `last` that have data, for the models to build again; returns how many."""
+    from dagster_project.warehouse.build import list_dates
+
+    with step(run, "dates"), warehouse(run.settings) as con:
+        return list_dates(con, first, last)
+
+
+def last_arrivals(run: Run) -> dict[str, tuple[datetime, bool]]:
+    """Per export that was ever delivered: when a file of it last arrived (UTC), and whether one did in this run."""
+    with warehouse(run.settings) as con:
+        rows = con.execute(
+            "select export, max(loaded_at), bool_or(run_id = ?) from raw.files where verdict = 'accepted' group by export",
+            [run.run_id],
+        ).fetchall()
+    return {export: (last, tonight) for export, last, tonight in rows}
 
 
 def load_policy_tables(run: Run) -> None:
@@ -309,13 +337,16 @@ def note_failure(run: Run, error: BaseException) -> None:
 
 
 def conclude(run: Run) -> None:
-    """The end of every run, however it went: its status where nothing failed, and its summary."""
+    """The end of every run, however it went: its status where nothing failed, its summary, and the alert where it is due."""
     if run.status == "ok" and rejected_files(run):
         run.status = "published_with_rejects"
     try:
         _write_summary(run)
     except OSError as error:
         _say(f"the summary of the run could not be written: {error}")
+    if run.status != "ok":
+        for trouble in alert(summary(run), run.settings.alert_command, run.settings.alert_webhook):
+            _say(trouble)
 
 
 def new_run(settings: Settings) -> Run:
@@ -504,6 +535,7 @@ def summary(run: Run) -> dict[str, Any]:
     """A run as `$DATA/runs/<run_id>/summary.json` holds it."""
     return {
         "run_id": run.run_id,
+        "dagster_run_id": run.dagster_run_id,
         "status": run.status,
         "message": run.message,
         "started_at": run.started_at.isoformat(timespec="seconds").replace("+00:00", "Z"),

@@ -7,8 +7,9 @@ import re
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, time
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import duckdb
 import psutil
@@ -51,6 +52,9 @@ class Settings:
     max_gzip_ratio: int = 1000
     max_row_bytes: int = 4 * MIB
     adapters: Path | None = None
+    night_at: time = time(3, 30)
+    alert_command: str | None = field(default=None, repr=False)
+    alert_webhook: str | None = field(default=None, repr=False)
 
     @property
     def private(self) -> Path:
@@ -107,6 +111,9 @@ def settings_from_env(environ: Mapping[str, str] | None = None) -> Settings:
         max_gzip_ratio=_whole_number(env, "MAX_GZIP_RATIO", Settings.max_gzip_ratio, at_least=1),
         max_row_bytes=_whole_number(env, "MAX_ROW_BYTES", Settings.max_row_bytes, at_least=MIB),
         adapters=_absolute(env["ADAPTERS"], REPOSITORY) if "ADAPTERS" in env else None,
+        night_at=_time_of_day("NIGHT_AT", env["NIGHT_AT"]) if "NIGHT_AT" in env else Settings.night_at,
+        alert_command=env.get("ALERT_COMMAND"),
+        alert_webhook=_address("ALERT_WEBHOOK", env["ALERT_WEBHOOK"]) if "ALERT_WEBHOOK" in env else None,
     )
 
 
@@ -119,7 +126,7 @@ def parse_month(text: str) -> str:
     return text
 
 
-def parse_date(text: str) -> date:
+def parse_date(text: str, name: str = "DATE") -> date:
     """A date as YYYY-MM-DD, checked; raises UserError otherwise."""
     try:
         if not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text):
@@ -127,7 +134,7 @@ def parse_date(text: str) -> date:
         return date.fromisoformat(text)
     except ValueError:
         raise UserError(
-            f"DATE is {_quoted(text)}, which is no date: give it as YYYY-MM-DD, for example DATE=2026-10-31"
+            f"{name} is {_quoted(text)}, which is no date: give it as YYYY-MM-DD, for example {name}=2026-10-31"
         ) from None
 
 
@@ -194,6 +201,23 @@ def _currency(text: str) -> str:
     if not re.fullmatch(r"[A-Z]{3}", text):
         raise UserError(f"REPORTING_CURRENCY is {_quoted(text)}: give an ISO 4217 code, for example CNY")
     return text
+
+
+def _time_of_day(name: str, text: str) -> time:
+    if not re.fullmatch(r"([01][0-9]|2[0-3]):[0-5][0-9]", text):
+        raise UserError(f"{name} is {_quoted(text)}: give a time of day as HH:MM, for example 03:30")
+    return time.fromisoformat(text)
+
+
+def _address(name: str, text: str) -> str:
+    """An http or https address; the text of the error does not repeat it, since it may hold a token."""
+    try:
+        parts = urlsplit(text)
+        if parts.scheme in ("http", "https") and parts.hostname:
+            return text
+    except ValueError:
+        pass
+    raise UserError(f"{name} is no http or https address: give one, or leave it out")
 
 
 def _share(name: str, text: str) -> float:

@@ -6,6 +6,7 @@ import functools
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +125,37 @@ def _parsed(target: Path, options: tuple[str, ...]) -> Any:
 def target_folder(settings: Settings) -> Path:
     """Where dbt keeps its compiled SQL and its partial parse: private, since compiled SQL may name rows."""
     return settings.private / "dbt"
+
+
+def list_dates(con: duckdb.DuckDBPyConnection, first: date, last: date) -> int:
+    """List the business dates of a range that have sessions or lines as affected, so that the next build makes them anew.
+
+    Returns how many the range has. Raises UserError where nothing is built yet, or the range has no date.
+    """
+    try:
+        found = con.execute(
+            "select business_date from intermediate.int_sessions_dated where business_date between $1 and $2 union "
+            "select business_date from intermediate.int_orders_attributed where business_date between $1 and $2",
+            [first, last],
+        ).fetchall()
+    except duckdb.CatalogException:
+        raise UserError("nothing is built yet, so no date can be built again: run `make nightly` first") from None
+    if not found:
+        raise UserError(f"no session and no order has a business date from {first} to {last}: give other dates")
+    con.executemany(
+        "insert into intermediate.int_dates_affected select $1 "
+        "where $1 not in (select business_date from intermediate.int_dates_affected)",
+        found,
+    )
+    return len(found)
+
+
+def dates_listed(con: duckdb.DuckDBPyConnection) -> bool:
+    """Whether dates wait to be built, or built ones to be published."""
+    try:
+        return bool(con.execute("select 1 from intermediate.int_dates_affected limit 1").fetchall())
+    except duckdb.CatalogException:
+        return False
 
 
 def clear_affected_dates(con: duckdb.DuckDBPyConnection) -> None:

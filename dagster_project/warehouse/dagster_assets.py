@@ -8,6 +8,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,13 @@ from dagster_project.settings import Settings, UserError, settings_from_env
 from dagster_project.warehouse.build import NodeResult, parse_project, target_folder
 from dagster_project.warehouse.publish import APPRAISAL_SCHEMAS, MARTS_SCHEMAS
 
+COMPANY_TIME_ZONE = os.environ.get("COMPANY_TIME_ZONE") or "Asia/Shanghai"
 # DuckDB has one writer: whatever writes the warehouse takes the one slot of this pool.
 POOL = "duckdb"
+# The night of 03:30 is late when readers have no snapshot of it by half past seven.
+PUBLISHED_BY = dg.FreshnessPolicy.cron(
+    deadline_cron="30 7 * * *", lower_bound_delta=timedelta(hours=4), timezone=COMPANY_TIME_ZONE
+)
 POLICY_TABLES = ("kpis", "weights", "weight_overrides", "grades", "rules")
 LEDGER_TABLES = ("files", "viewers", "quarantine", "changes")
 RUN = {"run"}
@@ -38,6 +44,7 @@ def run_resource(context: dg.InitResourceContext) -> Iterator[steps.Run]:
     """One run of the job: its lock is held and its summary written for as long as Dagster's run lasts."""
     month = (context.resource_config or {}).get("month")
     run = steps.new_run(settings_from_env({**os.environ, **({"MONTH": month} if month else {})}))
+    run.dagster_run_id = context.run_id
     try:
         steps.check_policy(run)
         with steps.locked(run):
@@ -64,7 +71,8 @@ TRANSLATOR = LayerTranslator()
 @dg.multi_asset(
     name="landing",
     specs=[
-        dg.AssetSpec(["raw", table], group_name="landing", kinds={"duckdb"})
+        # Dates that are asked for again are listed before anything is built.
+        dg.AssetSpec(["raw", table], deps=[["builds", "business_dates"]], group_name="landing", kinds={"duckdb"})
         for table in (*CONTRACTS, *LEDGER_TABLES)
     ],
     required_resource_keys=RUN,
@@ -73,7 +81,7 @@ TRANSLATOR = LayerTranslator()
 def landed_exports(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult]:
     """Every new file of EXPORTS, typed, deduplicated and judged row by row, in raw.*."""
     run = context.resources.run
-    with _failures_noted(run):
+    with failures_noted(run):
         steps.land_exports(run)
         with steps.warehouse(run.settings) as con:
             rows = dict(
@@ -94,7 +102,7 @@ def landed_exports(context: dg.AssetExecutionContext) -> Iterator[dg.Materialize
 def policy_tables(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult]:
     """The policy files, checked, as tables."""
     run = context.resources.run
-    with _failures_noted(run):
+    with failures_noted(run):
         steps.load_policy_tables(run)
     for table in POLICY_TABLES:
         yield dg.MaterializeResult(asset_key=["policy", table])
@@ -120,7 +128,7 @@ def suite_checks(suite: str) -> dg.AssetChecksDefinition:
     )
     def check_suite(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
         run = context.resources.run
-        with _failures_noted(run):
+        with failures_noted(run):
             results = steps.measure(run, suite)
             for result in results:
                 yield _check_event(result, result.table.split("."))
@@ -144,7 +152,7 @@ def model_assets(settings: Settings) -> list[dg.AssetsDefinition]:
     )
     def marts(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
         run = context.resources.run
-        with _failures_noted(run):
+        with failures_noted(run):
             if steps.is_up_to_date(run):
                 yield from _unchanged(context)
                 return
@@ -173,7 +181,7 @@ def model_assets(settings: Settings) -> list[dg.AssetsDefinition]:
     def insights(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult]:
         """Forecast, mood and association over time, and the words that mark a highlight."""
         run = context.resources.run
-        with _failures_noted(run):
+        with failures_noted(run):
             if steps.is_up_to_date(run):
                 yield from _unchanged(context)
                 return
@@ -191,7 +199,7 @@ def model_assets(settings: Settings) -> list[dg.AssetsDefinition]:
     )
     def scores(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
         run = context.resources.run
-        with _failures_noted(run):
+        with failures_noted(run):
             if steps.is_up_to_date(run):
                 yield from _unchanged(context)
                 return
@@ -206,13 +214,14 @@ def model_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         key=["published", "snapshot"],
         deps=published,
         group_name="published",
+        freshness_policy=PUBLISHED_BY,
         required_resource_keys=RUN,
         pool=POOL,
     )
     def snapshot(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         """The audited schemas as readers see them."""
         run = context.resources.run
-        with _failures_noted(run):
+        with failures_noted(run):
             steps.publish_snapshot(run)
         return dg.MaterializeResult(metadata={"snapshot": run.snapshot})
 
@@ -226,7 +235,7 @@ def model_assets(settings: Settings) -> list[dg.AssetsDefinition]:
     def audiences(context: dg.AssetExecutionContext) -> None:
         """The viewer keys of each audience segment, one file a segment."""
         run = context.resources.run
-        with _failures_noted(run):
+        with failures_noted(run):
             steps.write_audiences(run)
 
     @dg.asset(
@@ -239,7 +248,7 @@ def model_assets(settings: Settings) -> list[dg.AssetsDefinition]:
     def scorecards(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         """The folder of month-end scorecards."""
         run = context.resources.run
-        with _failures_noted(run):
+        with failures_noted(run):
             steps.write_scorecards(run)
         return dg.MaterializeResult(metadata={"page": dg.MetadataValue.path(run.scorecards)})
 
@@ -253,7 +262,7 @@ def model_assets(settings: Settings) -> list[dg.AssetsDefinition]:
     def site(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         """The review site of the last month in the data: last night's sessions, the morning after."""
         run = context.resources.run
-        with _failures_noted(run):
+        with failures_noted(run):
             steps.write_site(run)
         return dg.MaterializeResult(metadata={"page": dg.MetadataValue.path(run.site or "")})
 
@@ -306,7 +315,7 @@ def _check_event(
 
 
 @contextmanager
-def _failures_noted(run: steps.Run) -> Iterator[None]:
+def failures_noted(run: steps.Run) -> Iterator[None]:
     """Bring a failure into the run's summary; a user's mistake or a failed audit is not tried again."""
     try:
         yield

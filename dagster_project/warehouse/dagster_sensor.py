@@ -1,4 +1,4 @@
-"""The sensor: a night is due when a file with new content lies in EXPORTS, whatever its name."""
+"""The sensors: a night is due when a file with new content lies in EXPORTS; a run whose process died is told of."""
 
 import hashlib
 import json
@@ -7,8 +7,11 @@ from pathlib import Path
 import dagster as dg
 from dagster._core.definitions.target import ExecutableDefinition
 
+from dagster_project.alerts import alert
 from dagster_project.landing.discovery import deliveries
 from dagster_project.settings import Settings
+
+LOOKED_BACK = 50  # runs
 
 
 def new_exports_sensor(settings: Settings, job: ExecutableDefinition) -> dg.SensorDefinition:
@@ -32,6 +35,31 @@ def new_exports_sensor(settings: Settings, job: ExecutableDefinition) -> dg.Sens
         return dg.SensorResult(run_requests=[dg.RunRequest(run_key=run_key)], cursor=json.dumps(seen))
 
     return new_exports
+
+
+def dead_runs_sensor(settings: Settings) -> dg.SensorDefinition:
+    """Tell the alert hook of runs that could not tell it themselves: killed, out of memory, never started."""
+
+    @dg.run_failure_sensor(
+        name="dead_runs", default_status=dg.DefaultSensorStatus.RUNNING, minimum_interval_seconds=30
+    )
+    def dead_runs(context: dg.RunFailureSensorContext) -> dg.SkipReason | None:
+        run_id = context.dagster_run.run_id
+        if has_concluded(settings.runs, run_id):
+            return dg.SkipReason(f"run {run_id} told of its end itself")
+        why = context.failure_event.message or "the run's process died"
+        told = {"status": "failed", "message": why, "dagster_run_id": run_id}
+        for trouble in alert(told, settings.alert_command, settings.alert_webhook):
+            context.log.warning(trouble)
+        return None
+
+    return dead_runs
+
+
+def has_concluded(runs: Path, dagster_run_id: str) -> bool:
+    """Whether a run of Dagster's came as far as its own summary."""
+    summaries = sorted(runs.glob("*/summary.json"), reverse=True)[:LOOKED_BACK]
+    return any(f'"{dagster_run_id}"' in summary.read_text(encoding="utf-8") for summary in summaries)
 
 
 def contents_of(exports: Path, known: dict[str, list[str]]) -> dict[str, list[str]]:

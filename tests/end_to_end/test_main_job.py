@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
 import json
 import os
@@ -211,31 +212,43 @@ def test_a_rejected_file_is_reported_once_and_the_rest_is_published(exports, tmp
     assert "nothing to do" in second.stdout
 
 
-def test_money_without_a_rate_is_never_published_and_heals_when_the_rates_come(exports, tmp_path):
-    """Yesterday's snapshot is served meanwhile, and the failed audit is repeated without new rows."""
-    data = tmp_path / "data"
-    settings = {"EXPORTS": exports, "DATA": data, "VIEWER_KEY_SECRET": "test"}
-    shutil.move(exports / "fx_rates", tmp_path / "fx_rates")
+def test_money_without_a_rate_is_never_published_and_heals_when_the_rate_comes(exports, tmp_path):
+    """Yesterday's snapshot is served meanwhile, somebody is told, and the failed audit is repeated without new rows."""
+    data, told = tmp_path / "data", tmp_path / "told.json"
+    settings = {"EXPORTS": exports, "DATA": data, "VIEWER_KEY_SECRET": "test", "ALERT_COMMAND": f"cat > '{told}'"}
+    assert start("nightly", **settings).returncode == 0
+    yesterday = current_manifest(data / "published")
+    assert not told.exists()
+    room = next(csv.DictReader(next((exports / "rooms").iterdir()).open(encoding="utf-8")))["room_id"]
+    (exports / "orders" / "abroad.csv").write_text(
+        "order_line_id,order_id,room_id,viewer_id,product_id,quantity,unit_price,paid_amount,currency,created_at,paid_at,updated_at\n"
+        f"x1,x1,{room},abroad,p1,1,10,10,XTS,2026-11-03T04:00:00Z,2026-11-03T04:01:00Z,2026-11-03T04:01:00Z\n",
+        encoding="utf-8",
+    )
     failed = start("scorecards", **settings)
     assert failed.returncode == 3, failed.stderr
-    assert re.search(r"paid_lines_have_a_rate on core.fct_order_line: observed \d+: \S+.*expected 0", failed.stderr)
-    assert not (data / "published").exists()
+    assert re.search(r"paid_lines_have_a_rate on core.fct_order_line: observed 1: x1.*expected 0", failed.stderr)
+    assert current_manifest(data / "published") == yesterday
     assert not (data / "scorecards").exists()
-    again = start("nightly", **settings)
-    assert again.returncode == 3
+    with duckdb.connect(str(data / "published" / "current" / "marts.duckdb"), read_only=True) as con:
+        assert con.execute("select count(*) from core.fct_order_line where order_line_id = 'x1'").fetchall() == [(0,)]
     summary = last_summary(data)
     assert summary["status"] == "audit_failed"
     assert summary["checks"]["not_passed"][0]["check"] == "paid_lines_have_a_rate"
+    assert json.loads(told.read_text(encoding="utf-8"))["message"] == summary["message"] != ""
+    again = start("nightly", **settings)
+    assert again.returncode == 3
     with duckdb.connect(str(data / "private" / "warehouse.duckdb"), read_only=True) as con:
         kept = con.execute(
             'select count(distinct run_id) from audit.check_results where not passed and "check" = ?',
             ["paid_lines_have_a_rate"],
         ).fetchall()
     assert kept == [(2,)]
-    shutil.move(tmp_path / "fx_rates", exports / "fx_rates")
+    (exports / "fx_rates" / "abroad.csv").write_text("rate_date,currency,rate\n2026-11-02,XTS,7.5\n", encoding="utf-8")
     healed = start("nightly", **settings)
     assert healed.returncode == 0, healed.stderr
-    assert current_manifest(data / "published")["data_through"] == "2026-11-03"
+    with duckdb.connect(str(data / "published" / "current" / "marts.duckdb"), read_only=True) as con:
+        assert con.execute("select gmv::varchar from core.fct_order_line where order_line_id = 'x1'").fetchall() == [("75.00",)]
 
 
 def test_of_two_runs_at_once_the_second_names_the_first(small_exports, tmp_path):
