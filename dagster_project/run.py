@@ -68,6 +68,7 @@ class Run:
     seconds: dict[str, float] = field(default_factory=dict)
     landed: LandingSummary | None = None
     dates_rebuilt: list[str] = field(default_factory=list)
+    dates_followed_up: list[str] = field(default_factory=list)
     checks: list[CheckResult] = field(default_factory=list)
     snapshot: str | None = None
     scorecards: str | None = None
@@ -154,13 +155,14 @@ def build_marts(run: Run, models: Sequence[str] | None = None) -> list[NodeResul
         with warehouse(run.settings) as con:
             if models is None:
                 _note_made_with(con, made_with)
-            run.dates_rebuilt = [
-                day
-                for (day,) in con.execute(
-                    "select business_date::varchar from intermediate.int_dates_affected "
-                    "where business_date is not null order by 1"
-                ).fetchall()
-            ]
+            dates = con.execute(
+                "select business_date::varchar, bool_and(is_followed_up) from ("
+                "select business_date, false as is_followed_up from intermediate.int_dates_affected union all "
+                "select business_date, true from intermediate.int_dates_followed_up) "
+                "where business_date is not null group by 1 order by 1"
+            ).fetchall()
+            run.dates_rebuilt = [day for day, _ in dates]
+            run.dates_followed_up = [day for day, is_followed_up in dates if is_followed_up]
             first_month = con.execute("select min(month) from core.fct_session").fetchall()[0][0]
         if first_month is not None:
             check_policy_covers(policy_of(run), first_month)
@@ -493,7 +495,8 @@ def print_summary(run: Run) -> None:
         _print_noticed(run.landed)
     if run.dates_rebuilt:
         first, last = run.dates_rebuilt[0], run.dates_rebuilt[-1]
-        print(f"dates      {len(run.dates_rebuilt)} rebuilt, {first} to {last}")
+        lines_only = f", of {len(run.dates_followed_up)} only what order lines say" if run.dates_followed_up else ""
+        print(f"dates      {len(run.dates_rebuilt)} rebuilt, {first} to {last}{lines_only}")
     if run.checks:
         warned = [result for result in run.checks if not result.passed]
         print(f"checks     {len(run.checks) - len(warned)} passed, {len(warned)} warned")
@@ -550,6 +553,7 @@ def summary(run: Run) -> dict[str, Any]:
         "key_conflicts": run.landed.key_conflicts if run.landed else {},
         "still_written": run.landed.still_written if run.landed else [],
         "dates_rebuilt": run.dates_rebuilt,
+        "dates_followed_up": run.dates_followed_up,
         "checks": {
             "passed": sum(result.passed for result in run.checks),
             "warned": sum(not result.passed and result.severity == "warn" for result in run.checks),

@@ -15,6 +15,8 @@ import duckdb
 from dagster_project.settings import REPOSITORY, Settings, UserError
 
 PROJECT = REPOSITORY / "dbt"
+# Models that list dates to rebuild, kept until a publish holds them.
+DATE_LISTS = ("int_dates_affected", "int_dates_followed_up", "int_measure_dates_affected")
 
 
 @dataclass(frozen=True)
@@ -160,11 +162,12 @@ def dates_listed(con: duckdb.DuckDBPyConnection) -> bool:
 
 def clear_affected_dates(con: duckdb.DuckDBPyConnection) -> None:
     """Forget which business dates had to be rebuilt, where any build was made yet."""
-    if con.execute(
-        "select count(*) from information_schema.tables "
-        "where table_schema = 'intermediate' and table_name = 'int_dates_affected'"
-    ).fetchall()[0][0]:
-        con.execute("delete from intermediate.int_dates_affected")
+    there = con.execute(
+        "select table_name from information_schema.tables where table_schema = 'intermediate' and list_contains(?, table_name)",
+        [list(DATE_LISTS)],
+    ).fetchall()
+    for (table,) in there:
+        con.execute(f"delete from intermediate.{table}")
 
 
 def close_handles() -> None:

@@ -19,7 +19,7 @@ PUBLISHED = sorted(
 @pytest.mark.parametrize("model", PUBLISHED, ids=lambda model: model.stem)
 def test_a_published_model_that_is_not_built_whole_forgets_and_notes_its_dates_or_months(model):
     text = model.read_text(encoding="utf-8")
-    assert re.search(r'pre_hook="\{\{ forget_affected_(dates|months)\([^)]*\) \}\}"', text)
+    assert re.search(r'pre_hook="\{\{ forget_(affected_dates|touched_dates|measure_dates|affected_months)\([^)]*\) \}\}"', text)
 
 
 def test_there_are_such_models():

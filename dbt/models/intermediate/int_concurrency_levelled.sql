@@ -20,6 +20,7 @@ with changes as (
         piece_from as changed_at,
         0 as change
     from {{ ref('int_pieces_cut') }}
+    where {{ is_affected() }}
     union all
     select
         session_id,

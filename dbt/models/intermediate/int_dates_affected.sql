@@ -1,11 +1,16 @@
 -- One row per business date to rebuild; kept until a publish holds them, so a killed run loses none.
--- A full refresh affects all dates. Else: where anything a date is made of changed, on its old and its new date.
+-- A full refresh affects all dates. Else: where anything a date is made of changed, on its old and its new date; where only
+-- refunds, reviews or complaints of its lines did, the date stands in int_dates_followed_up.
 {{ config(materialized='incremental', incremental_strategy='append') }}
 -- depends_on: {{ ref('int_duty_resolved') }}
 -- depends_on: {{ ref('int_lines_reattributed') }}
 -- depends_on: {{ ref('stg_orders') }}
 -- depends_on: {{ ref('stg_viewer_events') }}
 -- depends_on: {{ source('raw', 'changes') }}
+{%- set line = [
+    'order_line_id', 'order_id', 'viewer_no', 'room_id', 'session_id', 'attribution', 'product_id', 'business_date', 'timezone',
+    'quantity', 'created_at', 'paid_at', 'currency', 'paid_amount', 'is_paid', 'is_inside_session', 'credited_at',
+] %}
 {%- if not is_incremental() %}
 select distinct business_date from {{ ref('int_sessions_dated') }}
 union
@@ -17,16 +22,17 @@ with changed_sessions as (
     where export in ('sessions', 'viewer_events', 'segments', 'playback_qos') and session_id is not null
 ),
 
+-- Lines that are other than they were, whatever brought them in again.
 changed_lines as (
-    select order_line_id from {{ ref('int_lines_reattributed') }}
-    union
-    select order_line_id
-    from {{ source('raw', 'changes') }}
-    where export in ('orders', 'refunds', 'reviews') and order_line_id is not null
-    union
-    select orders.order_line_id
-    from {{ ref('stg_orders') }} as orders
-    inner join {{ source('raw', 'changes') }} as changes on changes.export = 'complaints' and orders.order_id = changes.order_id
+    select order_line_id from (
+        (
+            select {{ line | join(', ') }} from {{ ref('int_orders_attributed') }}
+            where order_line_id in (select order_line_id from {{ ref('int_lines_reattributed') }})
+            except
+            select {{ line | join(', ') }} from {{ built_before('intermediate', 'int_lines_valued') }}
+            where order_line_id in (select order_line_id from {{ ref('int_lines_reattributed') }})
+        )
+    )
     union
     -- A rate serves the seven days after it.
     select lines.order_line_id

@@ -1,5 +1,7 @@
 -- One row per room × business date × role and person (null: the room) × follow-up measure: who came back the next day,
--- who bought again within 7. They ask of later dates, so they live apart from the facts of the date itself.
+-- who bought again within 7. They ask of later dates, so they live apart from the facts of the date itself: an affected date
+-- counts itself and the day before again for returns, and the seven days before for repurchases. Kept for all dates.
+{{ config(materialized='incremental', incremental_strategy='append', pre_hook="{{ forget_followed_dates() }}") }}
 with room_dates as (
     select distinct
         room_id,
@@ -15,6 +17,9 @@ visits as (
         arg_min(session_id, (first_event_at, event_id, session_id)) as session_id,
         arg_min(placed_at, (first_event_at, event_id, session_id)) as credited_at
     from {{ ref('int_first_visits') }}
+    {% if is_incremental() %}
+        where business_date in ({{ dates_around_affected(1, 1) }})
+    {% endif %}
     group by room_id, business_date, viewer_no
 ),
 
@@ -34,6 +39,9 @@ returns as (
             visits.room_id = next_day.room_id
             and visits.viewer_no = next_day.viewer_no
             and visits.business_date + 1 = next_day.business_date
+    {% if is_incremental() %}
+        where visits.business_date in ({{ dates_around_affected(1, 0) }})
+    {% endif %}
 ),
 
 paid_lines as (
@@ -47,7 +55,11 @@ paid_lines as (
         created_at,
         credited_at
     from {{ ref('int_lines_valued') }}
-    where is_paid
+    where
+        is_paid
+        {% if is_incremental() %}
+            and business_date in ({{ dates_around_affected(7, 7) }})
+        {% endif %}
 ),
 
 buyers as (
@@ -57,6 +69,9 @@ buyers as (
         viewer_no,
         arg_min(order_line_id, (created_at, order_line_id)) as first_line_id
     from paid_lines
+    {% if is_incremental() %}
+        where business_date in ({{ dates_around_affected(7, 0) }})
+    {% endif %}
     group by room_id, business_date, viewer_no
 ),
 

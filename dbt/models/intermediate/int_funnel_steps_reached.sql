@@ -1,13 +1,15 @@
--- One row per session × product with an exposure, of the affected dates: distinct viewers who reached each step in order.
+-- One row per session × product with an exposure: distinct viewers who reached each step in order. Kept for all dates.
+{{ config(materialized='incremental', incremental_strategy='append', pre_hook="{{ forget_affected_dates() }}") }}
 with exposed as (
     select
         session_id,
+        business_date,
         product_id,
         viewer_no,
         min(event_at) as exposed_at
     from {{ ref('int_events_sequenced') }}
     where event_type = 'product_exposure'
-    group by session_id, product_id, viewer_no
+    group by session_id, business_date, product_id, viewer_no
 ),
 
 clicked as (
@@ -75,6 +77,7 @@ paid as (
 
 select
     exposed.session_id,
+    exposed.business_date,
     exposed.product_id,
     count(*) as reached_exposure,
     count(clicked.viewer_no) as reached_click,
@@ -89,4 +92,4 @@ left join {{ step }}
         and exposed.product_id = {{ step }}.product_id
         and exposed.viewer_no = {{ step }}.viewer_no
 {%- endfor %}
-group by exposed.session_id, exposed.product_id
+group by exposed.session_id, exposed.business_date, exposed.product_id

@@ -1,12 +1,12 @@
 -- One row per order line: money in the reporting currency, its follow-ups, and where it is credited. Kept for all dates.
 -- Money is rounded once per line, half away from zero, and then only summed.
-{{ config(materialized='incremental', incremental_strategy='append', pre_hook="{{ forget_affected_dates() }}") }}
+{{ config(materialized='incremental', incremental_strategy='append', pre_hook="{{ forget_touched_dates() }}") }}
 with lines as (
     select
         attributed.*,
         case when is_paid then {{ local_date('paid_at', 'timezone') }} end as paid_date
     from {{ ref('int_orders_attributed') }} as attributed
-    where {{ is_affected() }}
+    where {{ is_touched() }}
 ),
 
 rated as (

@@ -1,4 +1,4 @@
--- One row per session × piece × plainly additive measure, of the affected dates. piece_no is null for what nobody can be
+-- One row per session × piece × plainly additive measure, of the touched dates. piece_no is null for what nobody can be
 -- credited with (an order line created outside its session without a click before it).
 with counted as (
     select
@@ -67,7 +67,7 @@ summed_lines as (
         sum(reviews_received) as reviews_received,
         sum(negative_reviews) as negative_reviews
     from {{ ref('int_lines_valued') }}
-    where session_id is not null and {{ is_affected() }}
+    where session_id is not null and {{ is_touched() }}
     group by session_id, room_id, business_date, piece_no
 ),
 

@@ -1,23 +1,23 @@
--- One row per session × piece: the session cut at every on and off of any role, of the affected dates.
+-- One row per session × piece: the session cut at every on and off of any role, of the touched dates.
 -- Inside a piece nobody comes or goes, so whatever happens in it belongs to the same people in every role.
 with cuts as (
     select
         session_id,
         started_at as piece_from
     from {{ ref('int_sessions_dated') }}
-    where {{ is_affected() }}
+    where {{ is_touched() }}
     union
     select
         session_id,
         on_at as piece_from
     from {{ ref('int_duty_resolved') }}
-    where {{ is_affected() }}
+    where {{ is_touched() }}
     union
     select
         session_id,
         off_at as piece_from
     from {{ ref('int_duty_resolved') }}
-    where {{ is_affected() }}
+    where {{ is_touched() }}
 )
 
 select

@@ -1,5 +1,5 @@
 -- One row per session × measure: every per-session measure, zeros left out. Kept for all dates.
-{{ config(materialized='incremental', incremental_strategy='append', pre_hook="{{ forget_affected_dates() }}") }}
+{{ config(materialized='incremental', incremental_strategy='append', pre_hook="{{ forget_touched_measures() }}") }}
 with people as (
     select
         present.session_id,
@@ -48,7 +48,7 @@ orders as (
         count(distinct order_id) filter (where is_paid) as orders_paid,
         count(distinct order_id) filter (where is_complained) as complained_orders
     from {{ ref('int_lines_valued') }}
-    where session_id is not null and {{ is_affected() }}
+    where session_id is not null and {{ is_touched() }}
     group by session_id
 ),
 

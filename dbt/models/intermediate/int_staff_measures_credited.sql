@@ -1,7 +1,7 @@
 -- One row per session × role × person × measure, kept for all dates: the share (amount) and the whole (amount_whole).
 -- Plainly additive measures are shared per slice: trunc(total / k, 6 decimals), the smallest staff_id also the rest.
 -- Distinct people, orders and peaks are never shared: there the share is the whole.
-{{ config(materialized='incremental', incremental_strategy='append', pre_hook="{{ forget_affected_dates() }}") }}
+{{ config(materialized='incremental', incremental_strategy='append', pre_hook="{{ forget_touched_measures() }}") }}
 with slice_totals as (
     select
         slices.session_id,

@@ -1,6 +1,6 @@
 -- One row per session × role × measure that no person is credited with; role null: no role at all (lines without a piece).
 -- Kept for all dates.
-{{ config(materialized='incremental', incremental_strategy='append', pre_hook="{{ forget_affected_dates() }}") }}
+{{ config(materialized='incremental', incremental_strategy='append', pre_hook="{{ forget_touched_measures() }}") }}
 select
     measures.session_id,
     measures.business_date,

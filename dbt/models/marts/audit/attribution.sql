@@ -1,5 +1,6 @@
 -- One row per session × role × shared measure: total = credited + unattributed, exactly. unattributed is counted on its own
 -- (time with nobody on duty, and lines that nobody can be credited with), so the sum is a check and not a definition.
+{{ config(materialized='incremental', incremental_strategy='append', pre_hook="{{ forget_touched_dates() }}") }}
 with totals as (
     select
         sessions.session_id,
@@ -10,7 +11,10 @@ with totals as (
     cross join {{ ref('int_measures_catalogued') }} as catalogue
     left join {{ ref('int_session_measures_summed') }} as measures
         on sessions.session_id = measures.session_id and catalogue.measure = measures.measure
-    where catalogue.additive = 'yes' and catalogue.family not in ('duty', 'service')
+    where
+        catalogue.additive = 'yes'
+        and catalogue.family not in ('duty', 'service')
+        and {{ is_touched('sessions.business_date') }}
 ),
 
 credited as (
@@ -20,6 +24,7 @@ credited as (
         measure,
         sum(amount) as amount
     from {{ ref('int_staff_measures_credited') }}
+    where {{ is_touched() }}
     group by session_id, role, measure
 ),
 
@@ -31,7 +36,7 @@ unattributed as (
         sum(measures.amount) as amount
     from {{ ref('int_uncredited_measures') }} as measures
     cross join (select unnest(['host', 'operations', 'floor_control', 'customer_service', 'technical']) as role) as roles
-    where measures.role is null or measures.role = roles.role
+    where (measures.role is null or measures.role = roles.role) and {{ is_touched('measures.business_date') }}
     group by measures.session_id, roles.role, measures.measure
 ),
 

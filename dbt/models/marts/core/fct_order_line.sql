@@ -1,5 +1,5 @@
 -- One row per order line. gmv and refunded_amount are 0 until the line is paid; currency and paid_amount are as delivered.
-{{ config(materialized='incremental', incremental_strategy='append', pre_hook="{{ forget_affected_dates() }}") }}
+{{ config(materialized='incremental', incremental_strategy='append', pre_hook="{{ forget_touched_dates() }}") }}
 select
     lines.order_line_id,
     lines.order_id,
@@ -19,4 +19,4 @@ select
     lines.units_returned
 from {{ ref('int_lines_valued') }} as lines
 inner join {{ ref('int_viewers_keyed') }} as viewers on lines.viewer_no = viewers.viewer_no
-where {{ is_affected('lines.business_date') }}
+where {{ is_touched('lines.business_date') }}

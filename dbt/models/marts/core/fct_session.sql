@@ -1,5 +1,5 @@
 -- One row per live session (场次) with every per-session measure. Amounts add up over sessions, but peak_online (a maximum).
-{{ config(materialized='incremental', incremental_strategy='append', pre_hook="{{ forget_affected_dates() }}") }}
+{{ config(materialized='incremental', incremental_strategy='append', pre_hook="{{ forget_touched_dates() }}") }}
 {%- set measures = session_measures() %}
 select
     sessions.session_id,
@@ -15,5 +15,5 @@ select
     {% endfor %}
 from {{ ref('int_sessions_dated') }} as sessions
 left join {{ ref('int_session_measures_summed') }} as amounts on sessions.session_id = amounts.session_id
-where {{ is_affected('sessions.business_date') }}
+where {{ is_touched('sessions.business_date') }}
 group by all

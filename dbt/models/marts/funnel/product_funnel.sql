@@ -1,6 +1,6 @@
 -- One row per product × session: its counts as steps, rates from the counts, and the ordered people funnel
 -- (exposure → click → order → paid at the delivered instants; cart at or after a click is reported beside it).
-{{ config(materialized='incremental', incremental_strategy='append', pre_hook="{{ forget_affected_dates() }}") }}
+{{ config(materialized='incremental', incremental_strategy='append', pre_hook="{{ forget_touched_dates() }}") }}
 select
     products.session_id,
     products.product_id,
@@ -29,4 +29,4 @@ select
 from {{ ref('fct_product') }} as products
 left join {{ ref('int_funnel_steps_reached') }} as reached
     on products.session_id = reached.session_id and products.product_id = reached.product_id
-where {{ is_affected('products.business_date') }}
+where {{ is_touched('products.business_date') }}

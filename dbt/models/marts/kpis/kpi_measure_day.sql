@@ -1,5 +1,6 @@
 -- One row per subject × role × room × business date × measure that is not 0: a person's share and whole amount; a room's are the same.
 -- Additivity is the measure's (see kpis): peak_online rolls up by maximum, everything else by sum.
+{{ config(materialized='incremental', incremental_strategy='append', pre_hook="{{ forget_measure_dates() }}") }}
 with session_days as (
     select
         'room' as subject_type,
@@ -11,6 +12,7 @@ with session_days as (
         case when measure = 'peak_online' then max(amount) else sum(amount) end as amount,
         case when measure = 'peak_online' then max(amount) else sum(amount) end as amount_whole
     from {{ ref('int_session_measures_summed') }}
+    where {{ is_measured_again() }}
     group by room_id, business_date, measure
     union all
     select
@@ -23,6 +25,7 @@ with session_days as (
         case when measure = 'peak_online' then max(amount) else sum(amount) end as amount,
         case when measure = 'peak_online' then max(amount_whole) else sum(amount_whole) end as amount_whole
     from {{ ref('int_staff_measures_credited') }}
+    where {{ is_measured_again() }}
     group by staff_id, role, room_id, business_date, measure
 ),
 
@@ -45,7 +48,7 @@ sessionless as (
         sum(negative_reviews) as negative_reviews,
         count(distinct order_id) filter (where is_complained) as complained_orders
     from {{ ref('int_lines_valued') }}
-    where session_id is null
+    where session_id is null and {{ is_measured_again() }}
     group by room_id, business_date
 ),
 
@@ -80,34 +83,21 @@ follow_up_days as (
         amount,
         amount as amount_whole
     from {{ ref('int_follow_ups_counted') }}
+    where {{ is_measured_again() }}
 ),
 
 service_days as (
     select
-        'room' as subject_type,
-        room_id as subject_id,
-        null as role,
+        subject_type,
+        subject_id,
+        role,
         room_id,
         business_date,
         measure,
-        sum(amount) as amount,
-        sum(amount) as amount_whole
-    from {{ ref('int_service_counted') }}
-    group by room_id, business_date, measure
-    union all
-    -- A person's conversations are those they were first to answer, so all of them are answered.
-    select
-        'staff' as subject_type,
-        service.staff_id as subject_id,
-        staff.role,
-        service.room_id,
-        service.business_date,
-        service.measure,
-        service.amount,
-        service.amount as amount_whole
-    from {{ ref('int_service_counted') }} as service
-    left join {{ ref('dim_staff') }} as staff on service.staff_id = staff.staff_id
-    where service.staff_id is not null
+        amount,
+        amount as amount_whole
+    from {{ ref('int_service_credited') }}
+    where {{ is_measured_again() }}
 ),
 
 days as (
