@@ -4,18 +4,30 @@ from __future__ import annotations
 
 import http.server
 import json
+import os
 import shutil
+import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
-from datetime import date
+from contextlib import contextmanager
+from datetime import date, timedelta
+from itertools import pairwise
+from pathlib import Path
 
 import duckdb
 import pytest
 
 from dagster_project.insights.watch import Webhook, look, start, write_lines, written_ids
-from dagster_project.settings import UserError, settings_from_env
+from dagster_project.landing import land
+from dagster_project.settings import UserError, connect, settings_from_env
 from dagster_project.simulator.world import simulate
+from dagster_project.warehouse.build import run_dbt
+from dagster_project.warehouse.policy import load_policy, read_policy
+
+REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 def lines(file):
@@ -23,20 +35,29 @@ def lines(file):
 
 
 @pytest.fixture(scope="module")
-def one_week(tmp_path_factory):
-    root = tmp_path_factory.mktemp("week")
+def three_days(tmp_path_factory):
+    """Three evenings of two rooms: a regional outage, and in every session six minutes in which nobody says a word."""
+    root = tmp_path_factory.mktemp("days")
     simulate(
-        root / "exports", seed=11, start=date(2026, 10, 1), end=date(2026, 10, 7), rooms=2, events=60_000,
+        root / "exports", seed=11, start=date(2026, 10, 1), end=date(2026, 10, 3), rooms=2, events=60_000,
         plant=frozenset({"regional_outage"}),
     )  # fmt: skip
+    with duckdb.connect() as con:
+        for file in (root / "exports" / "viewer_events").rglob("*.parquet"):
+            con.execute(
+                f"copy (select * from '{file}' qualify event_type not in ('chat', 'follow', 'share', 'gift') "
+                "or event_at - min(event_at) over (partition by session_id) not between interval 40 minute "
+                f"and interval 46 minute) to '{file}.tmp' (format parquet)"
+            )
+            file.with_name(f"{file.name}.tmp").replace(file)
     return root
 
 
 @pytest.fixture
-def settings(one_week, tmp_path):
-    """The week's exports but the events and playback, which a test lets land."""
+def settings(three_days, tmp_path):
+    """The exports but the events and playback, which a test lets land."""
     exports = tmp_path / "exports"
-    for folder in (one_week / "exports").iterdir():
+    for folder in (three_days / "exports").iterdir():
         if folder.name not in ("viewer_events", "playback_qos", "orders"):
             shutil.copytree(folder, exports / folder.name)
     return settings_from_env(
@@ -44,12 +65,13 @@ def settings(one_week, tmp_path):
     )
 
 
-def land_until(one_week, settings, number, share):
-    """Land the rows of events, playback and orders up to a share of the week's span, as one file each."""
+def deliver(three_days, settings, number, share):
+    """Deliver the rows of events, playback and orders of a share of their span, as one file each; returns where it ends."""
     con = duckdb.connect()
     con.execute("set TimeZone = 'UTC'")
+    ends = None
     for export, at in (("viewer_events", "event_at"), ("playback_qos", "sampled_at"), ("orders", "created_at")):
-        files = [str(file) for file in (one_week / "exports" / export).rglob("*") if file.is_file()]
+        files = [str(file) for file in (three_days / "exports" / export).rglob("*") if file.is_file()]
         folder = settings.exports / export
         folder.mkdir(parents=True, exist_ok=True)
         rows = f"read_parquet({files})" if files[0].endswith(".parquet") else f"read_csv({files}, all_varchar = true)"
@@ -63,43 +85,87 @@ def land_until(one_week, settings, number, share):
             [low + (high - low) * share[0] if share[0] else low.replace(year=2020), low + (high - low) * share[1]],
         )
         (folder / f"part-{number}.parquet.tmp").rename(folder / f"part-{number}.parquet")
+        ends = ends or low + (high - low) * share[1]
     con.close()
+    return ends.replace(tzinfo=None)
 
 
-def test_micro_batches_and_restarts_give_the_alerts_of_the_nightly_replay_once_each(one_week, settings, tmp_path):
-    # Three deliveries, each seen by a watcher of its own, as after a restart; looks without news in between.
-    for number, share in enumerate([(0, 0.35), (0.35, 0.7), (0.7, 1.0)]):
-        watcher = start(settings)
-        land_until(one_week, settings, number, share)
-        began = time.monotonic()
-        look(watcher)
-        assert time.monotonic() - began < 60
-        assert look(watcher) == []
-    told = lines(watcher.file)
-    assert len({alert["alert_id"] for alert in told}) == len(told)
-
-    # The replay lands the same rows at once, and calls no code of the watcher.
-    shutil.copytree(settings.exports, tmp_path / "replay" / "exports")
-    replay = replayed(tmp_path / "replay")
-    assert sorted(alert["alert_id"] for alert in told) == sorted(replay)
-    assert any("region_stalls" in alert for alert in replay)
-
-
-def replayed(root):
-    from dagster_project.landing import land
-    from dagster_project.settings import connect
-    from dagster_project.warehouse.build import run_dbt
-    from dagster_project.warehouse.policy import load_policy, read_policy
-
+@pytest.fixture(scope="module")
+def replay(three_days):
+    """Alert → its start, of a night that lands everything at once and calls no code of the watcher."""
     settings = settings_from_env(
-        {"EXPORTS": str(root / "exports"), "DATA": str(root / "data"), "VIEWER_KEY_SECRET": "tests only"}
+        {"EXPORTS": str(three_days / "exports"), "DATA": str(three_days / "data"), "VIEWER_KEY_SECRET": "tests only"}
     )
     with connect(settings.warehouse_path, settings) as con:
         land(con, settings, "night")
         load_policy(con, read_policy(settings.policy))
     run_dbt(settings, select="+alerts", exclude="resource_type:test")
     with connect(settings.warehouse_path, settings, read_only=True) as con:
-        return [alert for (alert,) in con.execute("select alert_id from insights.alerts").fetchall()]
+        alerts = dict(con.execute("select alert_id, start_at from insights.alerts").fetchall())
+    assert {alert.split("|")[1] for alert in alerts} >= {"region_stalls", "engagement_falls"}
+    return alerts
+
+
+@pytest.mark.slow
+def test_micro_batches_and_restarts_give_the_alerts_of_the_nightly_replay_once_each(three_days, settings, replay):
+    # Six deliveries, each seen by a watcher of its own, as after a restart; looks without news in between.
+    cuts = [0, 0.11, 0.35, 0.52, 0.7, 0.93, 1]
+    for number, share in enumerate(pairwise(cuts)):
+        watcher = start(settings)
+        deliver(three_days, settings, number, share)
+        look(watcher)
+        assert look(watcher) == []
+    told = [alert["alert_id"] for alert in lines(watcher.file)]
+    assert len(set(told)) == len(told)
+    assert set(told) == set(replay)
+
+
+def test_a_file_that_lands_is_told_of_within_a_minute_and_kills_and_a_hanging_webhook_change_nothing(
+    three_days, settings, replay
+):
+    file = settings.data / "alerts" / "alerts.jsonl"
+
+    def told():
+        whole = [line for line in (file.read_bytes() if file.exists() else b"").splitlines(True) if line.endswith(b"\n")]
+        return [json.loads(line)["alert_id"] for line in whole]
+
+    def wait_for(instant, seconds):
+        # Levels wait five minutes and a stretch may still begin: what began twenty minutes earlier must be told.
+        due = {alert for alert, begun in replay.items() if begun < instant - timedelta(minutes=20)}
+        assert len(due) > len(told()), "nothing to wait for"
+        until(lambda: due <= set(told()), seconds)
+
+    # It takes connections and never answers.
+    with socket.create_server(("127.0.0.1", 0)) as hanging, watching(settings, hanging) as watcher:
+        wait_for(deliver(three_days, settings, 1, (0, 0.4)), 300)
+        second = deliver(three_days, settings, 2, (0.4, 0.7))
+        # Somewhere in the look at it.
+        time.sleep(4)
+        watcher.kill()
+        watcher.wait(30)
+        with watching(settings, hanging) as watcher:
+            wait_for(second, 300)
+            wait_for(deliver(three_days, settings, 3, (0.7, 1)), 60)
+            until(lambda: set(told()) == set(replay), 60)
+            watcher.send_signal(signal.SIGTERM)
+            assert watcher.wait(60) == 0
+    assert sorted(told()) == sorted(replay)
+
+
+@contextmanager
+def watching(settings, webhook):
+    """`make watch` as a process of its own."""
+    address = f"http://127.0.0.1:{webhook.getsockname()[1]}/"
+    given = {"EXPORTS": settings.exports, "DATA": settings.data, "WATCH_WEBHOOK": address}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "dagster_project.cli", "watch", *(f"{name}={value}" for name, value in given.items())],
+        cwd=REPOSITORY, env={**os.environ, "VIEWER_KEY_SECRET": "tests only"}, stdout=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait(30)
 
 
 def test_a_line_that_a_kill_left_unfinished_is_written_anew(tmp_path):
