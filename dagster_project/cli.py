@@ -75,11 +75,7 @@ COMMANDS = {
 def main(arguments: list[str], environ: Mapping[str, str]) -> int:
     """Run one command; a user's mistake is one line on stderr and exit status 1."""
     name, *assignments = arguments or ["help"]
-    if name == "help":
-        for command, (_, purpose) in COMMANDS.items():
-            print(f"make {command:<12}{purpose}")
-        return 0
-    if name not in COMMANDS:
+    if name != "help" and name not in COMMANDS:
         print(f"error: there is no command {name!r}; `make help` lists them", file=sys.stderr)
         return 1
     unclear = [text for text in assignments if not text.partition("=")[0].isidentifier() or "=" not in text]
@@ -87,7 +83,7 @@ def main(arguments: list[str], environ: Mapping[str, str]) -> int:
         print(f"error: {unclear[0]!r} is no NAME=value", file=sys.stderr)
         return 1
     given = dict(text.split("=", 1) for text in assignments)
-    module, function = COMMANDS[name][0].split(":")
+    module, function = COMMANDS[name][0].split(":") if name != "help" else (__name__, "help_told")
     try:
         status = int(getattr(import_module(module), function)({**environ, **given}) or 0)
         sys.stdout.flush()
@@ -102,6 +98,13 @@ def main(arguments: list[str], environ: Mapping[str, str]) -> int:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
+
+
+def help_told(environ: Mapping[str, str]) -> int:
+    """`make help`: every command in one line."""
+    for command, (_, purpose) in COMMANDS.items():
+        print(f"make {command:<12}{purpose}")
+    return 0
 
 
 def test(environ: Mapping[str, str]) -> int:
