@@ -9,6 +9,7 @@ from datetime import date
 
 from dagster_project import run as steps
 from dagster_project.alerts import alert
+from dagster_project.audit.suites import start_judge
 from dagster_project.run import EXIT_STATUS, Run
 from dagster_project.settings import UserError, parse_date, settings_from_env
 from dagster_project.warehouse.publish import current_snapshot
@@ -74,6 +75,8 @@ def _nothing_to_do(run: Run, with_scorecards: bool) -> None:
 
 def _run_graph(run: Run, with_scorecards: bool) -> None:
     """Execute Dagster's job here; a failed step has noted in the run what went wrong."""
+    # Dagster and dbt load here while Great Expectations does beside.
+    start_judge()
     import dagster as dg
 
     from dagster_project.definitions import wiring

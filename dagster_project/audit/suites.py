@@ -9,8 +9,10 @@ A check has exactly one of
 
 from __future__ import annotations
 
-import logging
-import os
+import atexit
+import json
+import subprocess
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -29,6 +31,8 @@ EXPECTATIONS = REPOSITORY / "expectations"
 SUITES = ("landing", "marts", "scorecards")
 NO_FAULTS = {"expect_column_values_to_be_in_set": {"value_set": [0]}}
 NAMED_FAULTS = 10
+# Great Expectations' process, once a suite has run or was announced.
+_judge: subprocess.Popen[str] | None = None
 
 
 @dataclass(frozen=True)
@@ -94,7 +98,7 @@ def run_suite(
         except (duckdb.Error, IndexError) as error:
             figures[check.check] = None
             errors[check.check] = f"the check could not be measured: {str(error).splitlines()[0]}"
-    verdicts = _judge(checks, figures)
+    verdicts = _verdicts(checks, figures)
     results = []
     for check in checks:
         passed, trouble = verdicts[check.check]
@@ -122,46 +126,43 @@ def _figure_sql(check: Check) -> str:
     )
 
 
-def _judge(checks: Sequence[Check], figures: dict[str, Any]) -> dict[str, tuple[bool, str]]:
-    """Check name → (passed, what went wrong inside Great Expectations or nothing).
-
-    Every figure is a column of a frame of one row. A null cell would pass most expectations, so each figure
-    is also expected not to be null.
-    """
-    os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
-    import great_expectations as gx
-    import pandas as pd
-    from great_expectations.expectations.registry import get_expectation_impl
-
-    logging.getLogger("great_expectations").propagate = False
-    context = gx.get_context(mode="ephemeral")
-    context.variables.progress_bars = {"globally": False}
-    frame = pd.DataFrame({name: [None if value is None else float(value)] for name, value in figures.items()})
-    asset = context.data_sources.add_pandas("warehouse").add_dataframe_asset("figures")
-    batch = asset.add_batch_definition_whole_dataframe("all").get_batch({"dataframe": frame})
-    suite = gx.ExpectationSuite(name="suite")
-    for check in checks:
-        (name, arguments), *_ = check.expect.items()
-        meta = {"check": check.check}
-        suite.add_expectation(get_expectation_impl(name)(column=check.check, meta=meta, **arguments))
-        suite.add_expectation(gx.expectations.ExpectColumnValuesToNotBeNull(column=check.check, meta=meta))
-    # The frame holds counts and sums only, and of the result we take the verdict, so no row's value leaves.
-    outcome = batch.validate(context.suites.add(suite), result_format="BOOLEAN_ONLY")
-    verdicts = {check.check: (False, "Great Expectations gave no verdict") for check in checks}
-    verdicts |= {result.expectation_config.meta["check"]: (True, "") for result in outcome.results}
-    for result in outcome.results:
-        if not result.success:
-            verdicts[result.expectation_config.meta["check"]] = (False, _raised(result.exception_info))
-    return verdicts
+def start_judge() -> None:
+    """Begin to load Great Expectations beside this process, so that the first suite need not wait for it."""
+    global _judge
+    if _judge is None or _judge.poll() is not None:
+        # It ends with its input, so none is left behind however this process ends.
+        _judge = subprocess.Popen(
+            [sys.executable, "-m", "dagster_project.audit.judge"],
+            cwd=REPOSITORY,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        atexit.register(_dismiss, _judge)
 
 
-def _raised(exception_info: dict[str, Any]) -> str:
-    """The message of an exception that Great Expectations reports as a mere failure; else empty."""
-    infos: Iterable[Any] = [exception_info, *exception_info.values()]
-    for info in infos:
-        if isinstance(info, dict) and info.get("raised_exception"):
-            return f"Great Expectations failed: {info.get('exception_message')}"
-    return ""
+def _dismiss(judge: subprocess.Popen[str]) -> None:
+    judge.communicate()
+
+
+def _verdicts(checks: Sequence[Check], figures: dict[str, Any]) -> dict[str, tuple[bool, str]]:
+    """Check name → (passed, what went wrong inside Great Expectations or nothing)."""
+    start_judge()
+    assert _judge is not None and _judge.stdin is not None and _judge.stdout is not None
+    question = {
+        "expectations": {check.check: check.expect for check in checks},
+        "figures": {name: None if value is None else float(value) for name, value in figures.items()},
+    }
+    try:
+        _judge.stdin.write(json.dumps(question) + "\n")
+        _judge.stdin.flush()
+        answer = json.loads(_judge.stdout.readline() or '{"error": "its process ended"}')
+    except OSError as error:
+        answer = {"error": str(error)}
+    if "error" in answer:
+        return {check.check: (False, f"Great Expectations failed: {answer['error']}") for check in checks}
+    return {name: (passed, trouble) for name, (passed, trouble) in answer["verdicts"].items()}
 
 
 def _named_faults(con: duckdb.DuckDBPyConnection, faults: str) -> str:
