@@ -24,7 +24,7 @@ from tests.faults.pipeline import Model, Project, build, landed, memory, types
 from tests.marts.nights import SECRET, settings_for
 from tests.marts.test_marts_agree_with_the_oracle import SHIPPED, policy_with_small_bases
 from tests.oracle import compute
-from tests.oracle.appraisal import compare_appraisal, odd_appraisal, random_appraisal, score
+from tests.oracle.appraisal import compare_appraisal, extreme_appraisal, odd_appraisal, random_appraisal, score
 from tests.oracle.appraisal_in_warehouse import TABLES as SCORED
 from tests.oracle.compare import KEYS, compare_table
 from tests.scorecards.conftest import DERIVED, RELATIONS, _fill, _policy_folder
@@ -32,7 +32,7 @@ from tests.worlds import random_world
 
 MARTS = ("staging", "intermediate", "core", "funnel", "kpis", "audit")
 SCORES = ("scorecards", "scorecards_work")
-ODD = 100
+ODD, EDGE = 100, 200
 TOO_LONG_SECONDS = 60
 NOMINATIONS = "nomination_tests"
 
@@ -111,8 +111,9 @@ def world_bench(project: Project, seed: int, folder: Path) -> Bench:
 
 
 def company_bench(project: Project, seed: int, folder: Path) -> Bench:
-    """The company of a seed, as the scorecards' tests take it; an odd one from ODD on."""
-    inputs, policy = odd_appraisal(seed - ODD) if seed >= ODD else random_appraisal(seed)
+    """The company of a seed, as the scorecards' tests take it; an odd one from ODD on, one at the edges from EDGE on."""
+    company = extreme_appraisal if seed >= EDGE else odd_appraisal if seed >= ODD else random_appraisal
+    inputs, policy = company(seed % ODD)
     folder.mkdir(parents=True, exist_ok=True)
     con = memory()
     load_policy(con, read_policy(_policy_folder(folder, policy)))

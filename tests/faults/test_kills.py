@@ -75,7 +75,13 @@ def two_days(tmp_path) -> Callable[[int], Settings]:
     return make
 
 
-def publish_kills(two_days: Callable[[int], Settings], rng: random.Random, at_most: int | None = None) -> Told:
+def publish_kills(
+    two_days: Callable[[int], Settings],
+    rng: random.Random,
+    told: Told,
+    at_most: int | None = None,
+    keep: Keep = lambda phase, told: None,
+) -> None:
     """Kill a publish before each of its calls (or some, drawn), each from the same start, and publish again."""
     settings = two_days(1)
     publish(settings, "one", FACTS)
@@ -90,7 +96,6 @@ def publish_kills(two_days: Callable[[int], Settings], rng: random.Random, at_mo
     made = calls_of(work, settings.data)
     new = seen_by_a_reader(settings.published)
     assert made > 10 and new != old and new.keys() == old.keys()
-    told = Told(Counter())
     calls = range(1, made + 1)
     for call in calls if at_most is None else rng.sample(calls, at_most):
         shutil.rmtree(settings.data)
@@ -101,11 +106,12 @@ def publish_kills(two_days: Callable[[int], Settings], rng: random.Random, at_mo
         assert seen_by_a_reader(settings.published) == new
         assert not list((settings.published / "snapshots").glob(".building*"))
         told.series += 1
-    return told
+        keep("publish", told)
 
 
 def test_a_publish_killed_before_any_call_to_the_file_system_tears_nothing(two_days, seed):
-    told = publish_kills(two_days, random.Random(seed), at_most=12)
+    told = Told(Counter())
+    publish_kills(two_days, random.Random(seed), told, at_most=12)
     assert told.kills["killed"] == told.kills.total() == 12
 
 
@@ -320,10 +326,7 @@ def test_publish_is_killed_before_each_of_its_calls_again_and_again(tmp_path, tw
     while told.kills["killed"] < wanted:
         for folder in ("data", "start"):
             shutil.rmtree(tmp_path / folder, ignore_errors=True)
-        once = publish_kills(two_days, rng)
-        told.kills += once.kills
-        told.series += once.series
-        keep("publish", told)
+        publish_kills(two_days, rng, told, keep=keep)
     assert told.kills["killed"] == told.kills.total()
 
 

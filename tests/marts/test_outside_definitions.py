@@ -131,6 +131,8 @@ def days(tmp_path_factory) -> duckdb.DuckDBPyConnection:
         ]
     bought = [
         ("x1", "A", 1), ("x2", "B", 1), ("x3", "A", 3), ("x4", "A", 6), ("x5", "C", 2), ("x5b", "C", 2), ("x6", "B", 6),
+        ("x7", "P", 1), ("x8", "P", 8),
+        ("x9", "Q", 1), ("xa", "Q", 9),
     ]  # fmt: skip
     orders = []
     for key, viewer, day in bought:
@@ -157,18 +159,20 @@ def test_next_day_return_is_day_one_retention(days):
 
 
 def test_repurchase_is_retention_by_purchase_within_seven_days(days):
-    """A bought on 1, 3, 6; B on 1, 6; C one order on 2: of the buyers of day 1 both bought again, of day 3 A did."""
-    assert measured(days, "repurchase_base") == {1: 2, 2: 1, 3: 1, 6: 2}
-    assert measured(days, "repurchased_7d") == {1: 2, 3: 1}
+    """A bought on 1, 3, 6; B on 1, 6; C one order on 2; P again after seven days, Q after eight: of the four buyers of day 1
+    three bought again in time, of day 3 A did."""
+    assert measured(days, "repurchase_base") == {1: 4, 2: 1, 3: 1, 6: 2, 8: 1, 9: 1}
+    assert measured(days, "repurchased_7d") == {1: 3, 3: 1}
 
 
 def test_the_buyer_summary_is_that_of_customer_lifetime_models(days):
-    """The observation ends on the sixth. C bought two lines on one day: a first purchase only, frequency 0."""
+    """The observation ends on the sixth, so later purchases are not seen. C bought two lines on one day: frequency 0."""
     keys = dict(days.execute("select viewer_key, viewer_id from raw.viewers").fetchall())
     rows = days.execute(
         "select viewer_key, frequency, recency_days, tenure_days, purchase_days, monetary from insights.buyer_rfm"
     ).fetchall()
     assert {keys[key]: tuple(figures) for key, *figures in rows} == {
         "A": (2, 5, 5, 3, Decimal("30.00")), "B": (1, 5, 5, 2, Decimal("20.00")), "C": (0, 0, 4, 1, Decimal("20.00")),
+        "P": (0, 0, 5, 1, Decimal("10.00")), "Q": (0, 0, 5, 1, Decimal("10.00")),
     }  # fmt: skip
     assert days.execute("select distinct data_through from insights.buyer_rfm").fetchall() == [(date(2026, 10, 6),)]
