@@ -16,7 +16,7 @@ from pathlib import Path
 import duckdb
 
 from dagster_project.appraisal import awards
-from dagster_project.audit.suites import _figure_sql, _judge, read_suite
+from dagster_project.audit.suites import _figure_sql, _verdicts, read_suite
 from dagster_project.warehouse.hashes import columns_of, content_hash, fingerprint
 from dagster_project.warehouse.policy import load_policy, read_policy
 from tests.faults.mutants import Mutant
@@ -206,7 +206,7 @@ def _expectations(bench: Bench, changed: list[str]) -> str | None:
 def _passed(checks: list, figures: Mapping[str, object]) -> dict[str, bool]:
     if not checks:
         return {}
-    return {name: passed for name, (passed, _) in _judge(checks, {c.check: figures[c.check] for c in checks}).items()}
+    return {name: passed for name, (passed, _) in _verdicts(checks, {c.check: figures[c.check] for c in checks}).items()}
 
 
 def in_scope(project: Project) -> tuple[list[Model], list[Model]]:

@@ -17,6 +17,7 @@ from typing import Any
 
 import duckdb
 
+from dagster_project.audit import suites
 from dagster_project.warehouse.hashes import columns_of, content_hash, fingerprint
 
 # What Python tells an audit hook of; what DuckDB writes by itself is met by kills after some time.
@@ -38,6 +39,7 @@ def run_and_kill(
         try:
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
             os.dup2(1, 2)
+            suites._judge = None  # the parent's would be asked by two at once
             if call is not None:
                 assert below is not None
                 count_calls(below, lambda number: number == call and os.kill(os.getpid(), signal.SIGKILL))
@@ -95,6 +97,7 @@ def calls_of(work: Callable[[], Any], below: Path) -> int:
     if child == 0:
         status = 1
         try:
+            suites._judge = None
             made = [0]
             count_calls(below, lambda number: made.__setitem__(0, number))
             work()
