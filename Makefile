@@ -7,7 +7,7 @@ RUN = .venv/bin/python -m dagster_project.cli
 # text; `value` keeps make itself from expanding what is inside.
 $(foreach v,$(.VARIABLES),$(if $(findstring command line,$(origin $v)),$(eval override $v := $$(value $v))$(eval export $v)))
 
-COMMANDS := scorecards test nightly backfill ui targets close verify reopen explain whatif inspect adapters watch site export \
+COMMANDS := scorecards test test-spark nightly backfill ui targets close verify reopen explain whatif inspect adapters watch site export \
 	query docs sample bench lint prove screenshots help
 .PHONY: $(COMMANDS)
 .DEFAULT_GOAL := help

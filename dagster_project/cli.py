@@ -21,7 +21,7 @@ from dagster_project.settings import REPOSITORY, UserError, settings_from_env
 COMMANDS = {
     "scorecards": (
         "dagster_project.job:scorecards",
-        "land, build, audit, publish, scorecards (EXPORTS DATA POLICY MONTH)",
+        "land, build, audit, publish, scorecards (EXPORTS DATA POLICY MONTH ENGINE)",
     ),
     "nightly": ("dagster_project.job:nightly", "land what is new, rebuild, audit, publish"),
     "backfill": ("dagster_project.job:backfill", "a night that builds business dates again (FROM TO)"),
@@ -63,6 +63,7 @@ COMMANDS = {
         "a night and a month end against a script by hand, Polars and pandas (SIZES=1000000,5000000)",
     ),
     "test": ("dagster_project.cli:test", "all tests but the slow ones"),
+    "test-spark": ("dagster_project.cli:test_spark", "both engines on the same rows (Java 17; minutes)"),
     "screenshots": ("dagster_project.cli:screenshots", "the README's pictures, from the scored sample in DATA"),
     "prove": (
         "dagster_project.cli:prove",
@@ -132,6 +133,11 @@ def prove(environ: Mapping[str, str]) -> int:
         brief = {name: value for name, value in figures.items() if not isinstance(value, (dict, list)) and name != "harness"}
         print(f"{figures['harness']:<16}{', '.join(f'{name} {value}' for name, value in brief.items())}")
     return done.returncode
+
+
+def test_spark(environ: Mapping[str, str]) -> int:
+    """`make test-spark`: the slow tests too that run a cluster and hold its tables against DuckDB's."""
+    return _python("pytest", "tests/spark", "-m", "slow or not slow")
 
 
 def screenshots(environ: Mapping[str, str]) -> int:

@@ -31,6 +31,7 @@ from dagster_project.warehouse.publish import current_manifest, current_snapshot
 if TYPE_CHECKING:
     from dagster_project.audit.suites import CheckResult
     from dagster_project.landing import LandingSummary
+    from dagster_project.spark.build import SparkBuild
     from dagster_project.warehouse.build import NodeResult
     from dagster_project.warehouse.policy import Policy
 
@@ -41,7 +42,7 @@ NO_ROOM = os.strerror(errno.ENOSPC)
 # What decides how numbers come about, besides rows and policy.
 CODE = (
     "dbt/**/*.sql", "dbt/**/*.yml", "dagster_project/**/*.py", "dagster_project/landing/platforms/*.yml",
-    "expectations/*.yml", "requirements.lock",
+    "expectations/*.yml", "requirements*.lock",
 )  # fmt: skip
 
 
@@ -63,6 +64,7 @@ class Run:
     run_id: str
     started_at: datetime
     policy: Policy | None = None
+    on_spark: SparkBuild | None = None
     status: str = "ok"
     message: str = ""
     seconds: dict[str, float] = field(default_factory=dict)
@@ -148,10 +150,18 @@ def build_marts(run: Run, models: Sequence[str] | None = None) -> list[NodeResul
     with step(run, "marts") as progress:
         made_with = _makers(run)
         with warehouse(run.settings) as con:
-            full_refresh = _made_with(con) != made_with
+            full_refresh = _made_with(con) != made_with or run.settings.engine == "spark"
             if full_refresh:
                 _note_made_with(con, None)
-        results = run_dbt(run.settings, select=models, exclude=SCORE_MODELS, full_refresh=full_refresh, progress=progress)
+        cluster_result = built_on_cluster(run, exclude=[SCORE_MODELS], models=models)
+        results = run_dbt(
+            run.settings,
+            select=models,
+            exclude=SCORE_MODELS,
+            full_refresh=full_refresh,
+            progress=progress,
+            cluster_result=cluster_result,
+        )
         with warehouse(run.settings) as con:
             if models is None:
                 _note_made_with(con, made_with)
@@ -190,7 +200,29 @@ def build_scores(run: Run) -> list[NodeResult]:
     from dagster_project.warehouse.build import run_dbt
 
     with step(run, "scores") as progress:
-        return run_dbt(run.settings, select=SCORE_MODELS, progress=progress)
+        cluster_result = built_on_cluster(run, select=[SCORE_MODELS])
+        return run_dbt(run.settings, select=SCORE_MODELS, progress=progress, cluster_result=cluster_result)
+
+
+def built_on_cluster(
+    run: Run, select: Sequence[str] = (), exclude: Sequence[str] = (), models: Sequence[str] | None = None
+) -> Path | None:
+    """With ENGINE=spark: build the selected models there, whole, and return the folder of the result; else None."""
+    if run.settings.engine != "spark":
+        return None
+    if models is not None:
+        raise UserError("ENGINE=spark builds all models at once: materialize them all, or take ENGINE=duckdb")
+    from dagster_project.appraisal.adjustments import create_state
+    from dagster_project.spark.build import start
+
+    if run.on_spark is None:
+        with step(run, "cluster"):
+            run.on_spark = start(run.settings, run.run_id)
+    with warehouse(run.settings) as con:
+        create_state(con)
+    with step(run, "on the cluster") as progress:
+        run.on_spark.build(select=select, exclude=exclude, progress=progress)
+    return run.on_spark.result
 
 
 def measure(run: Run, suite: str) -> list[CheckResult]:
@@ -320,7 +352,19 @@ def locked(run: Run) -> Iterator[None]:
     with run_lock(run.settings.private / "run.lock") as left_behind:
         if left_behind:
             _say(f"taking over from a run that died: pid {left_behind['pid']}, since {left_behind['since']}")
-        yield
+        try:
+            yield
+        except BaseException:
+            _leave_cluster(run, failed=True)
+            raise
+        _leave_cluster(run, failed=run.status != "ok")
+
+
+def _leave_cluster(run: Run, failed: bool) -> None:
+    """The cluster ends with the run; after a failure its logs and files stay for whoever has to look."""
+    if run.on_spark is not None:
+        run.on_spark.close(keep_files=failed)
+        run.on_spark = None
 
 
 def note_failure(run: Run, error: BaseException) -> None:
@@ -377,10 +421,11 @@ def policy_of(run: Run) -> Policy:
 
 
 def _makers(run: Run) -> dict[str, str]:
-    """What makes tables of rows: code, policy, and the currency that money is counted in."""
+    """What makes tables of rows: engine, code, policy, and the currency that money is counted in."""
     from dagster_project.warehouse.policy import policy_hash
 
     return {
+        "engine": run.settings.engine,
         "code_version": hash_files(REPOSITORY, CODE),
         "policy_hash": policy_hash(policy_of(run)),
         "reporting_currency": run.settings.reporting_currency,

@@ -55,6 +55,9 @@ class Settings:
     night_at: time = time(3, 30)
     alert_command: str | None = field(default=None, repr=False)
     alert_webhook: str | None = field(default=None, repr=False)
+    engine: str = "duckdb"
+    spark_master: str | None = None
+    spark_folder: Path | None = None
 
     @property
     def private(self) -> Path:
@@ -80,6 +83,11 @@ class Settings:
     def tmp(self) -> Path:
         """Folder DuckDB spills to."""
         return self.data / "tmp"
+
+    @property
+    def spark_store(self) -> Path:
+        """Folder that hands tables to a Spark cluster and back; all of the cluster's machines have to see it."""
+        return (self.spark_folder or self.private) / "spark-runs"
 
     def quarantine_limit_of(self, export: str) -> float:
         """Largest share of quarantined rows (0-1) with which a file of this export is still accepted."""
@@ -114,6 +122,9 @@ def settings_from_env(environ: Mapping[str, str] | None = None) -> Settings:
         night_at=_time_of_day("NIGHT_AT", env["NIGHT_AT"]) if "NIGHT_AT" in env else Settings.night_at,
         alert_command=env.get("ALERT_COMMAND"),
         alert_webhook=_address("ALERT_WEBHOOK", env["ALERT_WEBHOOK"]) if "ALERT_WEBHOOK" in env else None,
+        engine=_engine(env.get("ENGINE", "duckdb"), env.get("SPARK_PREVIEW")),
+        spark_master=_spark_master(env["SPARK_MASTER"]) if "SPARK_MASTER" in env else None,
+        spark_folder=_absolute(env["SPARK_STORE"], REPOSITORY) if "SPARK_STORE" in env else None,
     )
 
 
@@ -218,6 +229,23 @@ def _address(name: str, text: str) -> str:
     except ValueError:
         pass
     raise UserError(f"{name} is no http or https address: give one, or leave it out")
+
+
+def _engine(text: str, preview: str | None) -> str:
+    if text not in ("duckdb", "spark"):
+        raise UserError(f"ENGINE is {_quoted(text)}: it is duckdb (the default) or spark")
+    if text == "spark" and preview != "yes":
+        raise UserError(
+            "ENGINE=spark is a preview, since not every model of this version has been held against DuckDB on a cluster: "
+            "take ENGINE=duckdb, or try it with SPARK_PREVIEW=yes (docs/spark.md)"
+        )
+    return text
+
+
+def _spark_master(text: str) -> str:
+    if not re.fullmatch(r"(spark|k8s)://[^\s]+|yarn|local(\[[0-9*]+\])?", text):
+        raise UserError(f"SPARK_MASTER is {_quoted(text)}: give a cluster's address, for example spark://host:7077")
+    return text
 
 
 def _share(name: str, text: str) -> float:

@@ -27,7 +27,7 @@ LEDGER = {"files", "quarantine", "changes", "viewers"}
 ORDER = [
     {"settings", "lock", "alerts"},
     {"landing", "simulator"},
-    {"warehouse", "audit"},
+    {"warehouse", "audit", "spark"},
     {"reports", "insights", "site"},
     {"run", "appraisal"},
     {"definitions", "web"},

@@ -40,8 +40,12 @@ def run_dbt(
     exclude: str | Sequence[str] | None = None,
     full_refresh: bool = False,
     progress: Callable[[str, int], None] | None = None,
+    cluster_result: Path | None = None,
 ) -> list[NodeResult]:
     """`dbt build` of the selected models with their data tests; the manifest is parsed once per process.
+
+    With `cluster_result`, a folder of Parquet, tables take their rows from there instead of computing them
+    (macro in_dialect): names, types, contracts, comments and tests are those of any build.
 
     Returns every node's result, failed tests included; raises UserError where the project cannot be parsed
     or a model cannot be built. `progress(name, number of nodes)` is called as each node begins. No handle
@@ -60,9 +64,11 @@ def run_dbt(
     if full_refresh:
         arguments.append("--full-refresh")
     manifest = parse_project(settings)
+    os.environ["CLUSTER_RESULT"] = str(cluster_result or "")
     try:
         outcome = dbtRunner(manifest=manifest, callbacks=[notice]).invoke(arguments)
     finally:
+        os.environ.pop("CLUSTER_RESULT")
         close_handles()
     if outcome.exception is not None:
         raise UserError(f"dbt stopped: {first_line(outcome.exception)}")

@@ -39,6 +39,15 @@
 
 {#- Publishing reads it (warehouse/parts.py): `dates`, or without them the whole table, is made anew in this transaction. -#}
 {% macro note_dates_rebuilt(dates=none) -%}
+  {{ return(adapter.dispatch('note_dates_rebuilt')(dates)) }}
+{%- endmacro %}
+
+{#- What a cluster builds is noted when DuckDB takes it up. -#}
+{% macro spark__note_dates_rebuilt(dates) -%}
+  select 1
+{%- endmacro %}
+
+{% macro default__note_dates_rebuilt(dates) -%}
   {%- set name = this.schema ~ '.' ~ this.identifier -%}
   {%- if this.schema == 'intermediate' -%}
     select 1

@@ -5,6 +5,15 @@
 
 {#- Whether an earlier run left attributed lines behind. -#}
 {% macro attributed_before() -%}
+  {{ return(adapter.dispatch('attributed_before')()) }}
+{%- endmacro %}
+
+{#- What a cluster builds is always whole. -#}
+{% macro spark__attributed_before() -%}
+  {{ return(false) }}
+{%- endmacro %}
+
+{% macro default__attributed_before() -%}
   {{ return(execute and load_relation(api.Relation.create(
     database=target.database, schema='intermediate', identifier='int_orders_attributed')) is not none) }}
 {%- endmacro %}

@@ -26,8 +26,17 @@ where kpi_month.subject_type = 'staff' and kpi_month.room_id is null
 group by kpi_month.subject_id, kpi_month.month
 {%- endmacro %}
 
-{#- The pivot's columns follow the policy, so their descriptions do too: name and unit from the registry, as database comments. -#}
+{#- The pivot's columns follow the policy, so their descriptions do too: name and unit from the registry, as database comments
+    (on Spark none: what is published is described in DuckDB). -#}
 {% macro describe_kpi_columns() -%}
+  {{ return(adapter.dispatch('describe_kpi_columns')()) }}
+{%- endmacro %}
+
+{% macro spark__describe_kpi_columns() -%}
+  select 1
+{%- endmacro %}
+
+{% macro default__describe_kpi_columns() -%}
   {%- set registry = ref('kpi_registry') -%}
   {%- if execute -%}
     {%- set kpis = run_query("select kpi_id, name_en || ' (' || name_zh || '), ' || unit from " ~ registry) -%}

@@ -24,7 +24,7 @@ select
     count(*) filter (where events.event_type = 'product_click') as clicks,
     count(*) filter (where events.event_type = 'add_to_cart') as carts,
     count_if(
-        events.event_type = 'product_click' and events.business_date - products.launched_on between 0 and 30
+        events.event_type = 'product_click' and datediff('day', products.launched_on, events.business_date) between 0 and 30
     ) as new_product_clicks
 from {{ ref('int_events_sequenced') }} as events
 inner join {{ ref('int_pieces_cut') }} as pieces

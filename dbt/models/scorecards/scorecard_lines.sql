@@ -1,14 +1,27 @@
 -- One row per subject × month × part × room × KPI of the score. A person's team lines are their rooms' lines, once for each
 -- scored room of their team part (weights and scores as in the room's own card; only points carry the duty share).
 -- Points add up to the total; they are null on a scored line where the subject has no total.
+{%- set of_the_line = [
+    'month', 'part', 'room_id', 'kpi_id', 'category', 'scope', 'value', 'numerator', 'denominator', 'floor', 'target', 'stretch',
+    'target_scope', 'is_target_late', 'line_score', 'weight', 'effective_weight', 'reason',
+] %}
 with lines as (
     select
-        lines.* exclude (subject_weight_micros, subject_scored_micros)
-    from {{ ref('lines_scored') }} as lines
+        subject_type,
+        subject_id,
+        role,
+        {% for column in of_the_line -%}
+            {{ column }}{{ "," if not loop.last }}
+        {% endfor %}
+    from {{ ref('lines_scored') }}
     union all
     select
-        lines.* exclude (subject_weight_micros, subject_scored_micros)
-        replace ('staff' as subject_type, people.staff_id as subject_id, people.role as role)
+        'staff' as subject_type,
+        people.staff_id as subject_id,
+        people.role,
+        {% for column in of_the_line -%}
+            lines.{{ column }}{{ "," if not loop.last }}
+        {% endfor %}
     from {{ ref('people_totalled') }} as people
     inner join {{ ref('people_rooms_shared') }} as rooms
         on people.staff_id = rooms.staff_id and people.month = rooms.month

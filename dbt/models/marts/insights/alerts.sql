@@ -108,8 +108,8 @@ region_stalls as (
         minute,
         'region_stalls' as rule,
         region as subject,
-        cast(stall_5 // 1000 as bigint) as observed,
-        cast(playback_5 // 1000 as bigint) as base,
+        cast(round_even(stall_5 / 1000, 0) as bigint) as observed,
+        cast(round_even(playback_5 / 1000, 0) as bigint) as base,
         cast(null as bigint) as base_divisor,
         -- A tenth of the time stands still, five samples or more, and at least thrice the region's own share until ten minutes ago.
         is_settled and samples_5 >= 5 and samples_before >= 5

@@ -4,7 +4,7 @@
 with buyers as (
     select
         *,
-        data_through - last_paid_date as days_since_purchase,
+        datediff('day', last_paid_date, data_through) as days_since_purchase,
         count(*) over () as buyers,
         cast(1 + 5 * (rank() over (order by last_paid_date) - 1) // count(*) over () as integer) as recency_score,
         cast(1 + 5 * (rank() over (order by frequency) - 1) // count(*) over () as integer) as frequency_score,

@@ -22,8 +22,8 @@ select
     max(purchases.paid_date) as last_paid_date,
     count(distinct purchases.paid_date) as purchase_days,
     count(distinct purchases.paid_date) - 1 as frequency,
-    cast(max(purchases.paid_date) - min(purchases.paid_date) as bigint) as recency_days,
-    cast(data_through.date - min(purchases.paid_date) as bigint) as tenure_days,
+    datediff('day', min(purchases.paid_date), max(purchases.paid_date)) as recency_days,
+    datediff('day', min(purchases.paid_date), data_through.date) as tenure_days,
     cast(sum(purchases.gmv) as decimal(38, 2)) as monetary,
     count(distinct purchases.order_id) as orders_paid,
     data_through.date as data_through
