@@ -33,7 +33,7 @@ LAST_DAY = date(2026, 9, 29)
 KNOWN_AT = {
     "viewer_events": "event_at", "playback_qos": "sampled_at", "sessions": "ended_at", "segments": "started_at",
     "shifts": "off_at", "orders": "updated_at", "refunds": "updated_at", "reviews": "reviewed_at",
-    "complaints": "filed_at", "service_messages": "sent_at", "fx_rates": "rate_date",
+    "complaints": "filed_at", "service_messages": "sent_at",
 }  # fmt: skip
 LARGEST_RATIO = 1.2
 READERS = {"parquet": "read_parquet", "csv": "read_csv", "jsonl": "read_json"}

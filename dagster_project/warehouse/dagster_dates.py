@@ -3,6 +3,7 @@
 Dagster reads the annotations, so they may not be strings: no `from __future__ import annotations`.
 """
 
+import warnings
 from collections.abc import Iterator
 from datetime import date
 
@@ -18,6 +19,9 @@ BUSINESS_DATES = dg.AssetKey(["builds", "business_dates"])
 
 def business_dates(time_zone: str) -> dg.AssetsDefinition:
     """The asset whose partitions are business dates; a range of them is one run."""
+
+    # Dagster calls backfill policies beta, which is nothing to read at the start of every night.
+    warnings.simplefilter("ignore", dg.BetaWarning)
 
     @dg.asset(
         key=BUSINESS_DATES,
