@@ -249,9 +249,11 @@ def test_the_corpus_is_large_and_no_two_files_are_one():
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: ascii(case.path))
 def test_a_hostile_file_gets_its_verdict(night: World, case: Case):
-    verdict, why = night.verdict(case.path)
+    # The ledger writes a control character of a name as its number, so that a name stays one line.
+    path = case.path.replace("\n", "\\x0a")
+    verdict, why = night.verdict(path)
     counts = night.con.execute(
-        "select rows_accepted, rows_quarantined, rows_duplicate, rows_pending from raw.files where path = ?", [case.path]
+        "select rows_accepted, rows_quarantined, rows_duplicate, rows_pending from raw.files where path = ?", [path]
     ).fetchall()
     if case.counts is None:
         assert (verdict, counts) == ("rejected", [(0, 0, 0, 0)])
@@ -259,7 +261,7 @@ def test_a_hostile_file_gets_its_verdict(night: World, case: Case):
     else:
         assert (verdict, why) == ("accepted", None)
         assert counts == [case.counts]
-        assert night.reasons(case.path) == list(case.reasons)
+        assert night.reasons(path) == list(case.reasons)
 
 
 def test_what_is_no_file_inside_the_folder_is_never_opened(night: World):
@@ -300,5 +302,5 @@ def test_text_is_kept_as_it_came(night: World):
 
 def test_no_hostile_name_is_more_than_a_name(night: World):
     assert night.one("select count(*) from raw.files where path like '%drop table%'") == 1
-    assert night.one("select count(*) from raw.files where contains(path, chr(10))") == 1
+    assert night.one("select count(*) from raw.files where path = 'orders/two\\x0alines.csv'") == 1
     assert Path(night.exports, "orders", "-rf.csv").exists()

@@ -17,8 +17,9 @@ from tests.oracle.compare import compare
 from tests.worlds import random_world
 
 SHIPPED = REPOSITORY / "dbt" / "seeds"
-IN_CI = 20
-PERMUTED_IN_CI = 4
+IN_CI = 6
+ALL_WORLDS = 40
+PERMUTED_IN_CI = 2
 
 
 def policy_with_small_bases(folder: Path) -> Path:
@@ -32,7 +33,10 @@ def policy_with_small_bases(folder: Path) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("seed", range(IN_CI))
+SLOW_WORLDS = [pytest.param(seed, marks=pytest.mark.slow) for seed in range(IN_CI, ALL_WORLDS)]
+
+
+@pytest.mark.parametrize("seed", [*range(IN_CI), *SLOW_WORLDS])
 def test_every_column_of_facts_funnels_and_kpis_agrees_with_the_oracle(seed: int, tmp_path: Path) -> None:
     world = random_world(seed)
     settings = settings_for(tmp_path)
