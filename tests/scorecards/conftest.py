@@ -128,8 +128,10 @@ def scored(settings: Settings) -> Scored:
 
 
 @pytest.fixture(scope="session")
-def compiled(settings: Settings) -> Compiled:
+def compiled(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Compiled:
     """`compiled(inputs, policy)`: the same from dbt's compiled SQL, in memory and without its tests, in a second."""
+    # In a folder of its own: the warehouse of a company scored before may still be open.
+    settings = replace(settings, data=tmp_path_factory.mktemp("compiled"))
     before, scores = _compiled_sql(settings)
 
     def build(inputs: Inputs, policy: PolicyRows) -> duckdb.DuckDBPyConnection:
