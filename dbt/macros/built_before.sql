@@ -3,17 +3,8 @@
   {{ schema }}.{{ table }}
 {%- endmacro %}
 
-{#- Whether an earlier run left attributed lines behind. -#}
+{#- Whether an earlier run left attributed lines behind; what a cluster builds is always whole. -#}
 {% macro attributed_before() -%}
-  {{ return(adapter.dispatch('attributed_before')()) }}
-{%- endmacro %}
-
-{#- What a cluster builds is always whole. -#}
-{% macro spark__attributed_before() -%}
-  {{ return(false) }}
-{%- endmacro %}
-
-{% macro default__attributed_before() -%}
-  {{ return(execute and load_relation(api.Relation.create(
+  {{ return(execute and target.type != 'spark' and load_relation(api.Relation.create(
     database=target.database, schema='intermediate', identifier='int_orders_attributed')) is not none) }}
 {%- endmacro %}
