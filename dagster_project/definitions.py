@@ -14,7 +14,7 @@ from dagster_project.warehouse.dagster_assets import (
     run_resource,
     suite_checks,
 )
-from dagster_project.warehouse.dagster_dates import BUSINESS_DATES, arrivals, business_dates
+from dagster_project.warehouse.dagster_dates import BUSINESS_DATES, arrivals, asked_dates_sensor, business_dates
 from dagster_project.warehouse.dagster_sensor import dead_runs_sensor, new_exports_sensor
 
 ASKED = dg.AssetSelection.assets(BUSINESS_DATES)
@@ -33,18 +33,15 @@ def wiring(settings: Settings, retries: dg.RetryPolicy | None = None) -> dg.Defi
     month_end = dg.define_asset_job(
         "month_end", dg.AssetSelection.all() - ASKED, executor_def=dg.in_process_executor, op_retry_policy=retries
     )
-    backfill = dg.define_asset_job(
-        "backfill", dg.AssetSelection.all() - REPORT, executor_def=dg.in_process_executor, op_retry_policy=retries
-    )
     return dg.Definitions(
         assets=[business_dates(COMPANY_TIME_ZONE), landed_exports, policy_tables, *model_assets(settings)],
         asset_checks=[arrivals, suite_checks("landing"), suite_checks("marts"), suite_checks("scorecards")],
-        jobs=[nightly, month_end, backfill],
+        jobs=[nightly, month_end],
         schedules=[
             _schedule("every_night", nightly, f"{settings.night_at.minute} {settings.night_at.hour} * * *"),
             _schedule("every_month_end", month_end, "0 6 1 * *"),
         ],
-        sensors=[new_exports_sensor(settings, nightly), dead_runs_sensor(settings)],
+        sensors=[new_exports_sensor(settings, nightly), asked_dates_sensor(nightly), dead_runs_sensor(settings)],
         resources={"run": run_resource},
         executor=dg.in_process_executor,
     )

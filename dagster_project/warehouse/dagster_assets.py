@@ -9,6 +9,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
+from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
 
@@ -278,8 +279,11 @@ def _models_chosen(context: dg.AssetExecutionContext) -> list[str] | None:
 
 def _unchanged(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult]:
     """The models as they stand: nothing they are made of has changed since the last publish."""
-    for key in context.selected_asset_keys:
-        yield dg.MaterializeResult(asset_key=key, metadata={"unchanged": True})
+    # Dagster wants what a step yields in the order of its dependencies.
+    parents = {spec.key: [dep.asset_key for dep in spec.deps] for spec in context.assets_def.specs}
+    for key in TopologicalSorter(parents).static_order():
+        if key in context.selected_asset_keys:
+            yield dg.MaterializeResult(asset_key=key, metadata={"unchanged": True})
 
 
 def _dbt_events(

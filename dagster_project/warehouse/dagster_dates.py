@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from datetime import date
 
 import dagster as dg
+from dagster._core.definitions.target import ExecutableDefinition
 
 from dagster_project import run as steps
 from dagster_project.landing.contracts import CONTRACTS
@@ -34,7 +35,7 @@ def business_dates(time_zone: str) -> dg.AssetsDefinition:
     def dates_asked_for(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         """Business dates to build again from what has landed, although nothing new came: backfill a range of them.
 
-        The models that follow, in the same run or in the next night, build them with whatever else is due.
+        The night that then starts (sensor asked_dates) builds them with whatever else is due.
         """
         run = context.resources.run
         keys = sorted(context.partition_keys)
@@ -43,6 +44,25 @@ def business_dates(time_zone: str) -> dg.AssetsDefinition:
         return dg.MaterializeResult(metadata={"dates": listed})
 
     return dates_asked_for
+
+
+def asked_dates_sensor(job: ExecutableDefinition) -> dg.SensorDefinition:
+    """Ask for one run of the job once dates were asked for again: a backfill ends published, not in tomorrow's night.
+
+    The dates themselves stand in the warehouse, so a run that dies loses none of them.
+    """
+
+    @dg.asset_sensor(
+        asset_key=BUSINESS_DATES,
+        name="asked_dates",
+        job=job,
+        minimum_interval_seconds=30,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+    )
+    def asked_dates(context: dg.SensorEvaluationContext, event: dg.EventLogEntry) -> dg.RunRequest:
+        return dg.RunRequest(run_key=event.run_id)
+
+    return asked_dates
 
 
 @dg.multi_asset_check(

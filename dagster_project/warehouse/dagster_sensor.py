@@ -1,4 +1,4 @@
-"""The sensors: a night is due when a file with new content lies in EXPORTS; a run whose process died is told of."""
+"""The sensors: a night is due when a file with new content lies in EXPORTS; a failed run that told nobody is told of."""
 
 import hashlib
 import json
@@ -38,15 +38,15 @@ def new_exports_sensor(settings: Settings, job: ExecutableDefinition) -> dg.Sens
 
 
 def dead_runs_sensor(settings: Settings) -> dg.SensorDefinition:
-    """Tell the alert hook of runs that could not tell it themselves: killed, out of memory, never started."""
+    """Tell the alert hook of runs that could not tell it themselves: killed, never started, failed inside Dagster."""
 
     @dg.run_failure_sensor(
         name="dead_runs", default_status=dg.DefaultSensorStatus.RUNNING, minimum_interval_seconds=30
     )
     def dead_runs(context: dg.RunFailureSensorContext) -> dg.SkipReason | None:
         run_id = context.dagster_run.run_id
-        if has_concluded(settings.runs, run_id):
-            return dg.SkipReason(f"run {run_id} told of its end itself")
+        if has_told(settings.runs, run_id):
+            return dg.SkipReason(f"run {run_id} told of its failure itself")
         why = context.failure_event.message or "the run's process died"
         told = {"status": "failed", "message": why, "dagster_run_id": run_id}
         for trouble in alert(told, settings.alert_command, settings.alert_webhook):
@@ -56,10 +56,16 @@ def dead_runs_sensor(settings: Settings) -> dg.SensorDefinition:
     return dead_runs
 
 
-def has_concluded(runs: Path, dagster_run_id: str) -> bool:
-    """Whether a run of Dagster's came as far as its own summary."""
-    summaries = sorted(runs.glob("*/summary.json"), reverse=True)[:LOOKED_BACK]
-    return any(f'"{dagster_run_id}"' in summary.read_text(encoding="utf-8") for summary in summaries)
+def has_told(runs: Path, dagster_run_id: str) -> bool:
+    """Whether a run of Dagster's came as far as its own summary, and that one tells of a failure.
+
+    Where Dagster itself fails between our steps, the summary knows of none.
+    """
+    for path in sorted(runs.glob("*/summary.json"), reverse=True)[:LOOKED_BACK]:
+        summary = json.loads(path.read_text(encoding="utf-8"))
+        if summary["dagster_run_id"] == dagster_run_id and summary["status"] != "ok":
+            return True
+    return False
 
 
 def contents_of(exports: Path, known: dict[str, list[str]]) -> dict[str, list[str]]:

@@ -16,11 +16,13 @@ import psutil
 import pytest
 import yaml
 
+from dagster_project import run as steps
 from dagster_project.audit.suites import SUITES, read_suite
 from dagster_project.definitions import RETRIES, wiring
 from dagster_project.landing.contracts import CONTRACTS
 from dagster_project.settings import settings_from_env
-from dagster_project.warehouse.dagster_sensor import contents_of
+from dagster_project.warehouse.dagster_assets import model_assets
+from dagster_project.warehouse.dagster_sensor import contents_of, has_told
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -61,6 +63,26 @@ def test_the_night_and_the_month_end_start_in_the_companys_zone(repository):
 def test_failed_steps_are_tried_again_with_back_off(repository):
     policy = repository.get_job("nightly").op_retry_policy
     assert (policy.max_retries, policy.backoff) == (2, dg.Backoff.EXPONENTIAL)
+
+
+def test_a_night_with_nothing_new_passes_through_the_models_as_they_stand(tmp_path, monkeypatch):
+    settings = settings_from_env({"DATA": str(tmp_path)})
+    monkeypatch.setattr(steps, "is_up_to_date", lambda run: True)
+    marts, insights, scores = model_assets(settings)[:3]
+    outcome = dg.materialize([marts, insights, scores], resources={"run": steps.new_run(settings)}, raise_on_error=False)
+    assert outcome.success
+    told = {event.asset_key for event in outcome.get_asset_materialization_events()}
+    assert told == {*marts.keys, *insights.keys, *scores.keys}
+
+
+def test_a_failure_that_the_summary_does_not_tell_of_is_told_by_the_sensor(tmp_path):
+    for run_id, status in (("a", "ok"), ("b", "failed")):
+        (tmp_path / run_id).mkdir()
+        told = {"dagster_run_id": f"dagster {run_id}", "status": status}
+        (tmp_path / run_id / "summary.json").write_text(json.dumps(told), encoding="utf-8")
+    assert has_told(tmp_path, "dagster b")
+    assert not has_told(tmp_path, "dagster a")
+    assert not has_told(tmp_path, "dagster c")
 
 
 def test_telemetry_is_off_and_killed_runs_free_their_slot():
