@@ -5,12 +5,14 @@ A command is a function of the environment that returns the exit status; it is i
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import secrets
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
@@ -164,4 +166,10 @@ def _python(module: str, *arguments: str) -> int:
 if __name__ == "__main__":
     # No library may phone home, whatever its own default.
     os.environ.update(DO_NOT_TRACK="1", DAGSTER_TELEMETRY_DISABLED="1", GX_ANALYTICS_ENABLED="false")
-    sys.exit(main(sys.argv[1:], os.environ))
+    status = main(sys.argv[1:], os.environ)
+    # What has to be closed is; taking a million objects of dbt and Dagster apart one by one would cost seconds.
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(BrokenPipeError):
+            stream.flush()
+    os._exit(status)

@@ -92,7 +92,7 @@ def daemon(tmp_path_factory) -> Iterator[Daemon]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     # Far enough away that the page and the first night by the sensor come before it.
-    scheduled = datetime.now(UTC).replace(second=0, microsecond=0) + timedelta(seconds=PATIENCE / 3 + 60)
+    scheduled = (datetime.now(UTC) + timedelta(seconds=PATIENCE / 3 + 60)).replace(second=0, microsecond=0)
     environ = {
         **os.environ,
         "EXPORTS": str(root / "exports"),
