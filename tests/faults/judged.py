@@ -16,6 +16,7 @@ from pathlib import Path
 import duckdb
 
 from dagster_project.appraisal import awards
+from dagster_project.appraisal.adjustments import create_state
 from dagster_project.audit.suites import _figure_sql, _verdicts, read_suite
 from dagster_project.warehouse.hashes import columns_of, content_hash, fingerprint
 from dagster_project.warehouse.policy import load_policy, read_policy
@@ -123,6 +124,7 @@ def company_bench(project: Project, seed: int, folder: Path) -> Bench:
         for relation, columns in relations:
             _fill(con, relation, columns, inputs.get(name, []))
     con.execute(DERIVED)
+    create_state(con)
     models = [
         model for model in project.models.values()
         if model.schema in SCORES or model.name.startswith("int_appraisal_") or model.name == "int_measures_catalogued"

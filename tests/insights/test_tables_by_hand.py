@@ -339,7 +339,7 @@ def test_a_minute_that_stands_out_of_its_phase_is_a_highlight_with_its_robust_z(
 
 
 def alerts(marts):
-    marts.build("alerts")
+    marts.build("alerts", dates=[DAY])
     return marts.read("select rule, subject, minute, observed, base from insights.alerts order by minute")
 
 

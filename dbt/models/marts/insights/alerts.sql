@@ -2,6 +2,7 @@
 -- a running session (make watch), so every rule looks back only, and only at minutes that what has landed knows to their end.
 -- Rules: engagement_falls and online_falls against the session's own trailing 15 minutes, region_stalls against the region's own earlier
 -- share, clicked_not_bought against the session's own earlier lines per click. Integers throughout: no threshold hangs on a rounding.
+{{ config(materialized='incremental', incremental_strategy='append', pre_hook="{{ forget_affected_dates() }}") }}
 with sessions as (
     select
         sessions.session_id,
@@ -12,6 +13,7 @@ with sessions as (
         epoch_ms(marks.known_until) - epoch_ms(sessions.started_at) as known_ms
     from {{ ref('fct_session') }} as sessions
     inner join {{ ref('int_session_watermarks_noted') }} as marks on sessions.session_id = marks.session_id
+    where {{ is_affected('sessions.business_date') }}
 ),
 
 minutes as (

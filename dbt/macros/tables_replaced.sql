@@ -1,0 +1,35 @@
+{#- A table made anew takes the old one's place inside its own transaction. dbt-duckdb's materialization builds it beside,
+    renames both and drops the old one, three catalogue changes and as many rounds of Jinja that nobody here is spared a wait by:
+    the private warehouse has one writer and no reader, and a failed transaction leaves the old table. -#}
+{% materialization table, adapter='duckdb' %}
+  {%- set existing = load_cached_relation(this) -%}
+  {%- set target_relation = this.incorporate(type='table') -%}
+
+  {{ run_hooks(pre_hooks, inside_transaction=False) }}
+  {{ run_hooks(pre_hooks, inside_transaction=True) }}
+
+  {% call statement('main') -%}
+    {%- set create_table = create_table_as(False, target_relation, compiled_code) -%}
+    {%- if existing is not none %}
+      drop {{ existing.type }} {{ existing }};
+    {%- endif %}
+    {{ create_table }}
+  {%- endcall %}
+
+  {{ run_hooks(post_hooks, inside_transaction=True) }}
+  {% do persist_docs(target_relation, model) %}
+  {{ adapter.commit() }}
+  {{ run_hooks(post_hooks, inside_transaction=False) }}
+
+  {{ return({'relations': [target_relation]}) }}
+{% endmaterialization %}
+
+{#- Under a contract the columns described are those that are there, which need not be asked for once more. -#}
+{% macro duckdb__alter_column_comment(relation, column_dict) %}
+  {%- if not config.get('contract').enforced -%}
+    {{ return(dbt.duckdb__alter_column_comment(relation, column_dict)) }}
+  {%- endif -%}
+  {%- for name, column in column_dict.items() %}
+    comment on column {{ relation }}.{{ adapter.quote(name) }} is {{ duckdb_escape_comment(column['description']) }};
+  {%- endfor %}
+{% endmacro %}
