@@ -271,6 +271,27 @@ class _Maker:
                     self.add("sessions", **row, title="a", started_at=begin + timedelta(minutes=7),
                              updated_at=updated)
 
+        self.crowd(number)
+
+    def crowd(self, number: int) -> None:
+        """The day before all others: two sessions of one room, of whole minutes, one of another room at the same time; now and
+        then one more, long after the others."""
+        early = min(self.all_sessions, key=lambda session: session["started_at"])
+        room = self.room_of(early)
+        day = early["started_at"].astimezone(ZoneInfo(room["timezone"])).date() - timedelta(days=1)
+        noon = self.midnight(room, day) + timedelta(hours=12)
+        first_minutes = self.rng.choice([75, 120])
+        again = noon + timedelta(minutes=first_minutes + self.rng.choice([0, 7]))
+        planned = [(room, noon, first_minutes), (room, again, 90)]
+        planned += [(other, noon + timedelta(minutes=20), 90) for other in self.all_rooms if other is not room][:1]
+        if self.chance(0.3):
+            planned.append((room, noon + timedelta(days=self.span + 75), 40))
+        for place, (room, begin, minutes) in enumerate(planned, start=number + 1):
+            self.all_sessions.append(
+                self.add("sessions", session_id=f"s{place}x", room_id=room["room_id"], title="z加场", mode="single",
+                         started_at=begin, ended_at=begin + timedelta(minutes=minutes), updated_at=None)
+            )  # fmt: skip
+
     def room_of(self, session: Row) -> Row:
         """The room of a session."""
         return next(room for room in self.all_rooms if room["room_id"] == session["room_id"])
@@ -328,8 +349,8 @@ class _Maker:
                         self.add("shifts", **row | {"shift_id": f"d{number}b"}, on_at=again,
                                  off_at=ends[1] + timedelta(minutes=15))
                     if self.chance(0.15):
-                        self.add("shifts", **row, on_at=ends[0], off_at=ends[1] + timedelta(minutes=3),
-                                 updated_at=ends[1])
+                        longer = self.rng.choice([timedelta(minutes=3), (ends[0] - ends[1]) / 2])
+                        self.add("shifts", **row, on_at=ends[0], off_at=ends[1] + longer, updated_at=ends[1])
 
     def events(self) -> None:
         count = self.rng.randint(20, 36)
@@ -349,6 +370,32 @@ class _Maker:
                     self.event(session, f"e{ids.pop()}", viewer, kind)
             if self.chance(0.5):  # someone of whom only a leave is known
                 self.event(session, f"e{ids.pop()}", self.rng.choice(self.viewers), "leave")
+        self.same_instants()
+
+    def same_instants(self) -> None:
+        """Viewers whose first events in two sessions of one room are of one instant; which was first hangs on the ids alone."""
+        second = next(session for session in reversed(self.all_sessions) if session["session_id"].endswith("x")
+                      and any(self.follows(session, other) for other in self.all_sessions))  # fmt: skip
+        first = next(other for other in self.all_sessions if self.follows(second, other))
+        at = second["started_at"] - timedelta(minutes=5)
+        for number, kinds in enumerate([("enter", "chat"), ("enter", "like"), ("enter", "share"), ("chat", "follow")]):
+            viewer = f"twice {number}"
+            self.viewers.append(viewer)
+            ids = self.rng.sample(range(10), 4)
+            for session in (first, second):
+                for kind in kinds:
+                    self.add("viewer_events", session_id=session["session_id"], event_type=kind, viewer_id=viewer,
+                             event_id=f"t{number}{ids.pop()}", event_at=at)  # fmt: skip
+                # Enters once more, and within milliseconds leaves and is back.
+                for place, (kind, wait) in enumerate([("enter", 0), ("chat", 1), ("leave", 2), ("enter", 3), ("leave", 90_000)]):
+                    self.add("viewer_events", session_id=session["session_id"], event_type=kind, viewer_id=viewer,
+                             event_id=f"u{number}{place}",
+                             event_at=session["started_at"] + timedelta(minutes=5, milliseconds=wait))  # fmt: skip
+
+    def follows(self, session: Row, other: Row) -> bool:
+        """Whether a session begins in the hour after another of its room."""
+        gap = session["started_at"] - other["ended_at"]
+        return session["room_id"] == other["room_id"] and timedelta() <= gap < timedelta(hours=1)
 
     def event(self, session: Row, event_id: str, viewer: str, kind: str) -> None:
         """One event, and now and then another row of the same key."""
@@ -413,6 +460,8 @@ class _Maker:
             self.add("orders", **row | {"cancelled_at": created + timedelta(minutes=1),
                                         "updated_at": created + timedelta(minutes=1)})
         if self.chance(0.25):
+            if self.chance(0.2):  # what there would be to pay
+                self.add("orders", **row | {"paid_amount": price, "updated_at": created + timedelta(minutes=5)})
             return
         paid_at = created + self.rng.choice([timedelta(), timedelta(minutes=2), timedelta(hours=9),
                                              timedelta(days=2)])
@@ -460,6 +509,9 @@ class _Maker:
             if self.chance(0.2):
                 self.add("complaints", complaint_id=f"c{line['order_line_id']}", room_id=line["room_id"],
                          order_id=line["order_id"], filed_at=later(), reason="慢")
+        for order_id in {line["order_id"]: None for line in self.rng.sample(self.order_lines, 2)}:  # of one order, then another
+            self.add("complaints", complaint_id="c-moved", room_id=self.all_rooms[0]["room_id"], order_id=order_id,
+                     filed_at=self.all_sessions[0]["ended_at"], reason="moved")  # fmt: skip
         self.add("complaints", complaint_id="c-none", room_id=self.all_rooms[0]["room_id"],
                  filed_at=self.all_sessions[0]["ended_at"])
         self.add("complaints", complaint_id="c-other", room_id=self.all_rooms[0]["room_id"],
@@ -473,7 +525,7 @@ class _Maker:
             day = self.first + timedelta(days=self.rng.randint(0, 5))
             near_midnight = self.midnight(room, day) + timedelta(seconds=self.rng.randint(-90, 90))
             asked = near_midnight if self.chance(0.4) else self.within(session)
-            pattern = self.rng.choice(["c", "ca", "cia", "ci", "caa", "a", "aca", "c=a", "cca", "ic", "c=aa"])
+            pattern = self.rng.choice(["c", "ca", "cia", "ci", "caa", "a", "aca", "c=a", "cca", "ic", "c=aa", "i", "ii", "aic", "aci"])
             at = asked
             for place, letter in enumerate(pattern.replace("=", "")):
                 if place and not (place == 1 and "=" in pattern):
@@ -529,6 +581,7 @@ class _Maker:
                 if self.chance(0.3):
                     self.add("targets", **row, target=self.money(901, 1500), stretch=Decimal(2000),
                              updated_at=self.instant_of(self.first))
+                self.add("targets", **row | {"kpi_id": "follows"}, target=Decimal(150), stretch=Decimal(200))
             self.add("targets", month=month, scope_type="role", scope_id="host", kpi_id="gmv",
                      floor=Decimal(1), target=Decimal(2), stretch=Decimal(3))
         if staff := self.people["host"]:

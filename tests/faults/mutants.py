@@ -34,10 +34,6 @@ class Mutant:
     def told(self) -> str:
         return f"{self.model}: {self.kind}: {self.before!r} → {self.after!r} in `{self.line}`"
 
-    @property
-    def key(self) -> tuple[str, str, str, str]:
-        return self.model, self.line, self.before, self.after
-
 
 SWAPPED = [
     ("created_at", "paid_at"), ("started_at", "ended_at"), ("on_at", "off_at"), ("requested_at", "completed_at"),
@@ -99,6 +95,8 @@ def mutants_of(model: Model) -> list[Mutant]:
                 continue
             found.append(_mutant(model, kind, text, match.start(), match.end(), after))
     for start, end in _conditions(mask):
+        if re.fullmatch(r"\S+ in \(\s*select business_date from \S*int_dates_\S*(.|\n)*\)", text[start:end]):
+            continue  # what a night builds again; a whole build has every date in the list
         found.append(_mutant(model, "filter", text, start, end, "true"))
     return found
 

@@ -101,7 +101,8 @@ import os, sys
 log = open(os.environ["SEEN"], "a")
 def hook(event, arguments):
     if event in ("socket.connect", "socket.getaddrinfo", "socket.sendto", "socket.bind"):
-        if not (event != "socket.getaddrinfo" and getattr(arguments[0], "family", None) == 1):
+        to_itself = event != "socket.getaddrinfo" and (arguments[0].family == 1 or arguments[1][0] in ("127.0.0.1", "::1"))
+        if not to_itself:
             log.write(f"{event} {arguments[1:] if event != 'socket.getaddrinfo' else arguments}\\n"); log.flush()
 sys.addaudithook(hook)
 from dagster_project.cli import main

@@ -23,14 +23,27 @@ PERMUTED_IN_CI = 2
 
 
 def policy_with_small_bases(folder: Path) -> Path:
-    """The shipped policy, but every KPI is stated from a denominator of 1, so that small worlds have values."""
+    """The shipped policy, but every KPI is stated from a denominator of 1, so that small worlds have values, and the spend tiers
+    move every month."""
     shutil.copytree(SHIPPED, folder)
     rows = list(csv.DictReader((folder / "kpis.csv").open(encoding="utf-8")))
     with (folder / "kpis.csv").open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()
         writer.writerows(row | {"min_base": "1" if row["min_base"] else ""} for row in rows)
+    with (folder / "rules.csv").open("a", encoding="utf-8", newline="") as file:
+        for number in range(1, 13):
+            low, high = ("60", "150") if number % 2 else ("250", "900")
+            csv.writer(file).writerows(
+                [rule, value, f"2025-{number:02}-01"] for rule, value in (("spend_tier_low", low), ("spend_tier_high", high))
+            )
     return folder
+
+
+def tier_rules(policy: Path) -> list[dict[str, str]]:
+    """The rules of the spend tiers in a policy folder."""
+    with (policy / "rules.csv").open(encoding="utf-8") as file:
+        return [row for row in csv.DictReader(file) if row["rule"].startswith("spend_tier")]
 
 
 SLOW_WORLDS = [pytest.param(seed, marks=pytest.mark.slow) for seed in range(IN_CI, ALL_WORLDS)]
@@ -44,7 +57,7 @@ def test_every_column_of_facts_funnels_and_kpis_agrees_with_the_oracle(seed: int
     policy = SHIPPED if seed % 2 else policy_with_small_bases(tmp_path / "policy")
     build_night(settings, full_refresh=True, policy=policy)
     with (policy / "kpis.csv").open(encoding="utf-8") as file:
-        expected = compute(world.exports, list(csv.DictReader(file)), viewer_secret=SECRET)
+        expected = compute(world.exports, list(csv.DictReader(file)), viewer_secret=SECRET, rules=tier_rules(policy))
     assert all(expected[table] for table in ("core.fct_session", "core.fct_person", "kpis.kpi_month"))
     with connect(settings.warehouse_path, settings, read_only=True) as con:
         assert compare(con, expected) == []

@@ -53,6 +53,7 @@ from scipy.stats import t as student_t
 from .amounts import rounded
 from .appraisal_in_warehouse import compare_appraisal, inputs_from_warehouse
 from .appraisal_worlds import extreme_appraisal, odd_appraisal, random_appraisal
+from .kpis import NEEDS
 
 __all__ = [
     "compare_appraisal",
@@ -126,6 +127,7 @@ class Month:
     daily: dict[tuple[str, str], dict[date, Fraction]]  # (room, measure) → business date → amount, all dates
     targets: dict[tuple[str, str, str], Row]
     nominations: list[Row]
+    undelivered: set[str]  # exports
 
     def rule(self, name: str) -> Fraction:
         if name not in self.rules:
@@ -201,6 +203,7 @@ def _month(inputs: dict[str, list[Row]], policy: dict[str, list[dict[str, str]]]
             if row["month"] == month
         },
         nominations=[row for row in inputs["award_nominations"] if row["month"] == month],
+        undelivered={row["export"] for row in inputs.get("undelivered", [])},
     )
 
 
@@ -609,6 +612,9 @@ def _rank(cards: list[Row]) -> None:
 
 def _pools(month: Month, people: dict[str, Row]) -> list[Row]:
     rows: list[Row] = []
+    # Without refunds nobody knows net_gmv.
+    if "refunds" in month.undelivered:
+        return rows
     days = set(month.days)
     targets = {
         scope_id: row
@@ -720,6 +726,9 @@ def judge(month: Month, nomination: Row) -> tuple[bool, str]:
     kpi = month.kpis.get(nomination["kpi_id"])
     if kpi is None:
         return False, f"no KPI {nomination['kpi_id']}"
+    # An average over nothing delivered proves nothing.
+    if any(NEEDS.get(kpi[side]) in month.undelivered for side in ("numerator", "denominator")):
+        return False, f"{kpi['kpi_id']}: no_data"
     room = nomination["room_id"]
     sides = []
     for side in ("before", "after"):

@@ -9,6 +9,7 @@ from __future__ import annotations
 from calendar import monthrange
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
+from itertools import pairwise
 from random import Random
 from typing import Any
 
@@ -159,7 +160,49 @@ def extreme_appraisal(seed: int) -> tuple[dict[str, list[Row]], Policy]:
             row["value"] += Decimal(rng.randint(-999, 999)).scaleb(-6)
     if rng.random() < 0.3:
         _leave_out(inputs, rng.choice(MONTHS[1:-1]))
+    _answer_in_an_earlier_role(rng, inputs)
+    _tie_two_people(inputs)
+    if rng.random() < 0.3:
+        _leave_rooms_without_figures(inputs, rng.choice(MONTHS))
+    if rng.random() < 0.2:
+        inputs["undelivered"] = [{"export": "refunds"}]
     return inputs, policy
+
+
+def _answer_in_an_earlier_role(rng: Random, inputs: dict[str, list[Row]]) -> None:
+    """Conversations that somebody answered as customer service, whose role is another one now."""
+    people = [person["staff_id"] for person in inputs["staff"] if person["role"] == "operations"]
+    days = sorted({(row["room_id"], row["business_date"]) for row in inputs["measure_day"]})
+    for person in people[:2]:
+        for room, day in rng.sample(days, min(20, len(days))):
+            inputs["measure_day"].append(
+                {"subject_type": "staff", "subject_id": person, "role": "customer_service", "room_id": room,
+                 "business_date": day, "measure": "answered_conversations", "amount": Decimal(rng.randint(1, 9))}
+            )  # fmt: skip
+
+
+def _tie_two_people(inputs: dict[str, list[Row]]) -> None:
+    """Two hosts of one room alike in figures, targets, employment and leave, so that only their duty tells them apart."""
+    hosts = [row for row in inputs["staff"] if row["role"] == "host" and row["room_id"] is not None]
+    hosts.sort(key=lambda row: (row["room_id"], row["staff_id"]))
+    pair = next(((a, b) for a, b in pairwise(hosts) if a["room_id"] == b["room_id"]), None)
+    if pair is None:
+        return
+    one, other = pair
+    other |= {name: one[name] for name in ("hired_on", "left_on")}
+    inputs["leaves"] = [row for row in inputs["leaves"] if row["staff_id"] not in (one["staff_id"], other["staff_id"])]
+    inputs["kpi_month"] = [row for row in inputs["kpi_month"] if row["subject_id"] != other["staff_id"]] + [
+        row | {"subject_id": other["staff_id"]} for row in inputs["kpi_month"] if row["subject_id"] == one["staff_id"]
+    ]
+    ids = (one["staff_id"], other["staff_id"])
+    inputs["targets"] = [row for row in inputs["targets"] if row["scope_type"] != "staff" or row["scope_id"] not in ids]
+
+
+def _leave_rooms_without_figures(inputs: dict[str, list[Row]], month: str) -> None:
+    """A month in which no room has a value, and so none a team score."""
+    for row in inputs["kpi_month"]:
+        if row["subject_type"] == "room" and row["month"] == month:
+            row |= {"value": None, "reason": "no_base"}
 
 
 def _odd_weights(rng: Random, weights: list[dict[str, str]]) -> list[dict[str, str]]:
@@ -584,7 +627,9 @@ def _add_a_negative_rest(inputs: dict[str, list[Row]], policy: Policy) -> None:
     crafted = [
         ("technical", watch, "own", "0.9"),
         ("technical", talk, "own", "0.1"),
-        ("room", watch, "room", "1"),
+        ("room", watch, "room", "0.6"),
+        # No room has a figure of it: an unscored line beside each scored one.
+        ("room", talk, "room", "0.4"),
     ]
     policy["weights"] = [
         row

@@ -238,14 +238,19 @@ def count_service(facts: Facts, days: Days) -> None:
                 add(message["staff_id"], message["room_id"], day,
                     {"human_replies": 1, "ai_assisted_replies": int(message["ai_assisted"] is True)})
         asked = next((m for m in messages if m["sender"] == "customer"), None)
+        senders = {m["sender"] for m in messages}
+        if "ai" in senders and "agent" not in senders:
+            # Where no customer wrote, it belongs to where and when the bot began.
+            where = asked or next(m for m in messages if m["sender"] == "ai")
+            bot_day = local_date(where["sent_at"], facts.timezone(where["room_id"]))
+            add(None, where["room_id"], bot_day, {"bot_only_conversations": 1})
         if asked is None:
             continue
         day = local_date(asked["sent_at"], facts.timezone(asked["room_id"]))
         reply = next((m for m in messages
                       if m["sender"] == "agent" and m["sent_at"] > asked["sent_at"]), None)
         if reply is None:
-            bot_only = any(m["sender"] == "ai" for m in messages)
-            add(None, asked["room_id"], day, {"conversations": 1, "bot_only_conversations": int(bot_only)})
+            add(None, asked["room_id"], day, {"conversations": 1})
         else:
             delay = reply["sent_at"] - asked["sent_at"]
             add(reply["staff_id"], asked["room_id"], day, {

@@ -64,6 +64,8 @@ RELATIONS = {
             " measure varchar, amount decimal(38, 6)",
         )
     ],
+    # Exports that were never delivered.
+    "undelivered": [("intermediate.undelivered", "export varchar")],
     "award_nominations": [
         (
             "staging.stg_award_nominations",
@@ -86,7 +88,9 @@ DERIVED = """
     select unnest([
         'sessions', 'viewer_events', 'orders', 'refunds', 'reviews', 'complaints', 'products', 'segments',
         'service_messages', 'playback_qos', 'targets'
-    ]) as export;
+    ]) as export
+    except
+    select export from intermediate.undelivered;
     create table kpis.kpi_registry as select * from policy.kpis;
     alter table kpis.kpi_measure_day add column amount_whole decimal(38, 6);
     update kpis.kpi_measure_day set amount_whole = amount;

@@ -21,7 +21,7 @@ def test_a_random_company_is_scored_as_the_oracle_scores_it(scored: Scored, comp
     assert differences == []
 
 
-@pytest.mark.parametrize("seed", [4, 5, 6, 7])
+@pytest.mark.parametrize("seed", [4, 5, 6, 7, 8, 9, 19])
 def test_a_company_and_policy_at_the_edges_are_scored_as_the_oracle_scores_them(compiled: Compiled, seed: int) -> None:
     assert _differences(compiled, seed) == []
 

@@ -4,8 +4,7 @@ with seen as (
         viewer_key,
         min(business_date) as first_seen_date,
         max(business_date) as last_seen_date,
-        count(*) filter (where views > 0) as sessions_watched,
-        max(business_date) filter (where views > 0) as last_session_date
+        count(*) filter (where views > 0) as sessions_watched
     from {{ ref('fct_person') }}
     group by viewer_key
 ),
@@ -29,9 +28,8 @@ viewers as (
         coalesce(seen.sessions_watched, 0) as sessions_watched,
         coalesce(bought.orders_paid, 0) as orders_paid,
         coalesce(bought.gmv, 0) as gmv,
-        strftime(
-            coalesce(seen.last_session_date, greatest(seen.last_seen_date, bought.last_seen_date)), '%Y-%m'
-        ) as tier_month
+        -- The rules are those of the month of the last session with a row in fct_person; without one, of the last order.
+        strftime(coalesce(seen.last_seen_date, bought.last_seen_date), '%Y-%m') as tier_month
     from seen
     full join bought on seen.viewer_key = bought.viewer_key
 ),
