@@ -525,7 +525,9 @@ class _Maker:
             day = self.first + timedelta(days=self.rng.randint(0, 5))
             near_midnight = self.midnight(room, day) + timedelta(seconds=self.rng.randint(-90, 90))
             asked = near_midnight if self.chance(0.4) else self.within(session)
-            pattern = self.rng.choice(["c", "ca", "cia", "ci", "caa", "a", "aca", "c=a", "cca", "ic", "c=aa", "i", "ii", "aic", "aci"])
+            pattern = self.rng.choice(
+                ["c", "ca", "cia", "ci", "caa", "a", "aca", "c=a", "cca", "ic", "c=aa", "i", "ii", "aic", "aci"]
+            )
             at = asked
             for place, letter in enumerate(pattern.replace("=", "")):
                 if place and not (place == 1 and "=" in pattern):
