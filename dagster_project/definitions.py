@@ -14,8 +14,8 @@ from dagster_project.warehouse.dagster_assets import (
     run_resource,
     suite_checks,
 )
-from dagster_project.warehouse.dagster_dates import BUSINESS_DATES, arrivals, asked_dates_sensor, business_dates
-from dagster_project.warehouse.dagster_sensor import dead_runs_sensor, new_exports_sensor
+from dagster_project.warehouse.dagster_dates import BUSINESS_DATES, arrivals, business_dates
+from dagster_project.warehouse.dagster_sensor import asked_dates_sensor, dead_runs_sensor, new_exports_sensor
 
 ASKED = dg.AssetSelection.assets(BUSINESS_DATES)
 REPORT = dg.AssetSelection.assets(["published", "scorecards"])

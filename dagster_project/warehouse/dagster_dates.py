@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from datetime import date
 
 import dagster as dg
-from dagster._core.definitions.target import ExecutableDefinition
 
 from dagster_project import run as steps
 from dagster_project.landing.contracts import CONTRACTS
@@ -44,25 +43,6 @@ def business_dates(time_zone: str) -> dg.AssetsDefinition:
         return dg.MaterializeResult(metadata={"dates": listed})
 
     return dates_asked_for
-
-
-def asked_dates_sensor(job: ExecutableDefinition) -> dg.SensorDefinition:
-    """Ask for one run of the job once dates were asked for again: a backfill ends published, not in tomorrow's night.
-
-    The dates themselves stand in the warehouse, so a run that dies loses none of them.
-    """
-
-    @dg.asset_sensor(
-        asset_key=BUSINESS_DATES,
-        name="asked_dates",
-        job=job,
-        minimum_interval_seconds=30,
-        default_status=dg.DefaultSensorStatus.RUNNING,
-    )
-    def asked_dates(context: dg.SensorEvaluationContext, event: dg.EventLogEntry) -> dg.RunRequest:
-        return dg.RunRequest(run_key=event.run_id)
-
-    return asked_dates
 
 
 @dg.multi_asset_check(

@@ -1,4 +1,4 @@
-"""The sensors: a night is due when a file with new content lies in EXPORTS; a failed run that told nobody is told of."""
+"""The sensors: a night is due for a file with new content and for dates asked for again; a silent failure is told of."""
 
 import hashlib
 import json
@@ -10,8 +10,10 @@ from dagster._core.definitions.target import ExecutableDefinition
 from dagster_project.alerts import alert
 from dagster_project.landing.discovery import deliveries
 from dagster_project.settings import Settings
+from dagster_project.warehouse.dagster_dates import BUSINESS_DATES
 
 LOOKED_BACK = 50  # runs
+FAILURES = ("failed", "audit_failed", "locked")
 
 
 def new_exports_sensor(settings: Settings, job: ExecutableDefinition) -> dg.SensorDefinition:
@@ -35,6 +37,25 @@ def new_exports_sensor(settings: Settings, job: ExecutableDefinition) -> dg.Sens
         return dg.SensorResult(run_requests=[dg.RunRequest(run_key=run_key)], cursor=json.dumps(seen))
 
     return new_exports
+
+
+def asked_dates_sensor(job: ExecutableDefinition) -> dg.SensorDefinition:
+    """Ask for one run of the job once dates were asked for again: a backfill ends published, not in tomorrow's night.
+
+    The dates themselves stand in the warehouse, so a run that dies loses none of them.
+    """
+
+    @dg.asset_sensor(
+        asset_key=BUSINESS_DATES,
+        name="asked_dates",
+        job=job,
+        minimum_interval_seconds=30,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+    )
+    def asked_dates(context: dg.SensorEvaluationContext, event: dg.EventLogEntry) -> dg.RunRequest:
+        return dg.RunRequest(run_key=event.run_id)
+
+    return asked_dates
 
 
 def dead_runs_sensor(settings: Settings) -> dg.SensorDefinition:
@@ -63,7 +84,7 @@ def has_told(runs: Path, dagster_run_id: str) -> bool:
     """
     for path in sorted(runs.glob("*/summary.json"), reverse=True)[:LOOKED_BACK]:
         summary = json.loads(path.read_text(encoding="utf-8"))
-        if summary["dagster_run_id"] == dagster_run_id and summary["status"] != "ok":
+        if summary["dagster_run_id"] == dagster_run_id and summary["status"] in FAILURES:
             return True
     return False
 

@@ -76,13 +76,14 @@ def test_a_night_with_nothing_new_passes_through_the_models_as_they_stand(tmp_pa
 
 
 def test_a_failure_that_the_summary_does_not_tell_of_is_told_by_the_sensor(tmp_path):
-    for run_id, status in (("a", "ok"), ("b", "failed")):
+    for run_id, status in (("a", "ok"), ("b", "failed"), ("d", "published_with_rejects")):
         (tmp_path / run_id).mkdir()
         told = {"dagster_run_id": f"dagster {run_id}", "status": status}
         (tmp_path / run_id / "summary.json").write_text(json.dumps(told), encoding="utf-8")
     assert has_told(tmp_path, "dagster b")
     assert not has_told(tmp_path, "dagster a")
     assert not has_told(tmp_path, "dagster c")
+    assert not has_told(tmp_path, "dagster d")
 
 
 def test_telemetry_is_off_and_killed_runs_free_their_slot():
