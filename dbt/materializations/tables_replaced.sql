@@ -1,6 +1,6 @@
 {#- A table made anew takes the old one's place inside its own transaction. dbt-duckdb's materialization builds it beside,
-    renames both and drops the old one, three catalogue changes and as many rounds of Jinja that nobody here is spared a wait by:
-    the private warehouse has one writer and no reader, and a failed transaction leaves the old table. -#}
+    renames both and drops the old one, which spares readers a wait; the private warehouse has no reader, and a failed transaction
+    leaves the old table. -#}
 {% materialization table, adapter='duckdb' %}
   {%- set existing = load_cached_relation(this) -%}
   {%- set target_relation = this.incorporate(type='table') -%}

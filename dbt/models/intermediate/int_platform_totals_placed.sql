@@ -45,7 +45,6 @@ session_sums as (
         measure,
         amount
     from {{ ref('int_session_measures_summed') }}
-    where session_id in (select session_id from placed)
 ),
 
 service_sums as (
@@ -56,7 +55,6 @@ service_sums as (
         measure,
         sum(amount) as amount
     from {{ ref('int_service_counted') }}
-    where business_date in (select total_date from placed)
     group by room_id, business_date, staff_id, measure
 )
 
