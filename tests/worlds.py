@@ -286,11 +286,13 @@ class _Maker:
         planned += [(other, noon + timedelta(minutes=20), 90) for other in self.all_rooms if other is not room][:1]
         if self.chance(0.3):
             planned.append((room, noon + timedelta(days=self.span + 75), 40))
-        for place, (room, begin, minutes) in enumerate(planned, start=number + 1):
-            self.all_sessions.append(
-                self.add("sessions", session_id=f"s{place}x", room_id=room["room_id"], title="z加场", mode="single",
-                         started_at=begin, ended_at=begin + timedelta(minutes=minutes), updated_at=None)
-            )  # fmt: skip
+        added = [
+            self.add("sessions", session_id=f"s{place}x", room_id=room["room_id"], title="z加场", mode="single",
+                     started_at=begin, ended_at=begin + timedelta(minutes=minutes), updated_at=None)
+            for place, (room, begin, minutes) in enumerate(planned, start=number + 1)
+        ]  # fmt: skip
+        self.all_sessions += added
+        self.one_after_another = added[:2]
 
     def room_of(self, session: Row) -> Row:
         """The room of a session."""
@@ -374,9 +376,7 @@ class _Maker:
 
     def same_instants(self) -> None:
         """Viewers whose first events in two sessions of one room are of one instant; which was first hangs on the ids alone."""
-        second = next(session for session in reversed(self.all_sessions) if session["session_id"].endswith("x")
-                      and any(self.follows(session, other) for other in self.all_sessions))  # fmt: skip
-        first = next(other for other in self.all_sessions if self.follows(second, other))
+        first, second = self.one_after_another
         at = second["started_at"] - timedelta(minutes=5)
         for number, kinds in enumerate([("enter", "chat"), ("enter", "like"), ("enter", "share"), ("chat", "follow")]):
             viewer = f"twice {number}"
@@ -391,11 +391,6 @@ class _Maker:
                     self.add("viewer_events", session_id=session["session_id"], event_type=kind, viewer_id=viewer,
                              event_id=f"u{number}{place}",
                              event_at=session["started_at"] + timedelta(minutes=5, milliseconds=wait))  # fmt: skip
-
-    def follows(self, session: Row, other: Row) -> bool:
-        """Whether a session begins in the hour after another of its room."""
-        gap = session["started_at"] - other["ended_at"]
-        return session["room_id"] == other["room_id"] and timedelta() <= gap < timedelta(hours=1)
 
     def event(self, session: Row, event_id: str, viewer: str, kind: str) -> None:
         """One event, and now and then another row of the same key."""

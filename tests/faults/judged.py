@@ -19,7 +19,6 @@ from dagster_project.appraisal import awards
 from dagster_project.appraisal.adjustments import create_state
 from dagster_project.audit.suites import _figure_sql, _verdicts, read_suite
 from dagster_project.warehouse.hashes import columns_of, content_hash, fingerprint
-from dagster_project.warehouse.policy import load_policy, read_policy
 from tests.faults.mutants import Mutant
 from tests.faults.pipeline import Model, Project, build, landed, memory, types
 from tests.marts.nights import SECRET, settings_for
@@ -28,7 +27,7 @@ from tests.oracle import compute
 from tests.oracle.appraisal import compare_appraisal, extreme_appraisal, odd_appraisal, random_appraisal, score
 from tests.oracle.appraisal_in_warehouse import TABLES as SCORED
 from tests.oracle.compare import KEYS, compare_table
-from tests.scorecards.conftest import DERIVED, RELATIONS, _fill, _policy_folder
+from tests.scorecards.conftest import _lay_in, _policy_folder
 from tests.worlds import random_world
 
 MARTS = ("staging", "intermediate", "core", "funnel", "kpis", "audit")
@@ -120,13 +119,7 @@ def company_bench(project: Project, seed: int, folder: Path) -> Bench:
     inputs, policy = company(seed % ODD)
     folder.mkdir(parents=True, exist_ok=True)
     con = memory()
-    load_policy(con, read_policy(_policy_folder(folder, policy)))
-    for schema in ("staging", "intermediate", "core", "kpis"):
-        con.execute(f"create schema {schema}")
-    for name, relations in RELATIONS.items():
-        for relation, columns in relations:
-            _fill(con, relation, columns, inputs.get(name, []))
-    con.execute(DERIVED)
+    _lay_in(con, inputs, _policy_folder(folder, policy))
     create_state(con)
     models = [
         model for model in project.models.values()

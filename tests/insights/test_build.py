@@ -115,6 +115,8 @@ PLAIN = (
     "product that only looks good", "dull script (explanation loses viewers)",
 )  # fmt: skip
 
+# What the twenty seeds showed to be weaker than the others: least found, most claimed.
+WEAKER = {"Simpson pair": (0.85, 0.05), "leading lag (chats 3 min before clicks)": (0.75, 0.1)}
 
 TWENTY = pytest.param(range(201, 221), id="twenty seeds", marks=pytest.mark.slow)
 
@@ -129,9 +131,10 @@ def test_what_was_planted_is_found_and_where_nothing_was_little_is_claimed(plant
     """Over the twenty seeds the rates are those that stand in docs/insights.md, to the count."""
     seeds, counts, made = planted
     for cause, (found, asked, claimed, others) in counts.items():
-        assert claimed <= max(others * 0.1, 1), (cause, claimed, others)
+        least, most = WEAKER.get(cause, (0.9, 0.05))
+        assert claimed <= max(others * most, 1), (cause, claimed, others)
         if cause in PLAIN:
-            assert asked >= seeds and found >= 0.75 * asked, (cause, found, asked)
+            assert asked >= seeds and found >= least * asked, (cause, found, asked)
     if seeds > 1:
         stated = (REPOSITORY / "docs" / "insights.md").read_text(encoding="utf-8").replace(" %", "%").splitlines()
         for line in (planted_causes.table(counts) + "\n" + planted_causes.forecast_table(made)).splitlines():
