@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 from dagster_project.reports.folder import replace_folder
 from dagster_project.reports.policy_in_force import policy_in_force
-from dagster_project.site.marts import read_site_month
-from dagster_project.site.pages import site_pages
+from dagster_project.site.earlier import RECORD, EarlierPages, record_of, session_fingerprints
+from dagster_project.site.marts import read_scenes, read_site_month
+from dagster_project.site.pages import is_provisional, session_page, site_pages
 from dagster_project.site.raw_rows import RawRows
 
 
@@ -22,7 +24,8 @@ def build_site(
     currency: str = "CNY",
     raw_rows: RawRows | None = None,
 ) -> None:
-    """Write the folder `out` whole, in place of an earlier one; the same snapshot gives the same bytes.
+    """Write the folder `out` whole, in place of an earlier one; the same snapshot gives the same bytes. Pages of
+    sessions that nothing changed for are taken from there.
 
     scorecards_href: the month's scorecard folder as the pages should link to it (relative to `out`), None for
     no links. currency: the reporting one. raw_rows: where the sessions stand in the exports, None where the
@@ -30,8 +33,16 @@ def build_site(
     """
     policy = policy_in_force(policy_dir, month)
     content = read_site_month(marts_db, month, currency)
-    pages = site_pages(content, policy, weighed_roles(policy_dir, month), scorecards_href, raw_rows)
-    replace_folder(out, {path: page.encode("utf-8", "replace") for path, page in pages.items()}, private=False)
+    made_of = {
+        session_page(session_id): fingerprint
+        for session_id, fingerprint in session_fingerprints(content, (scorecards_href, is_provisional(content)), raw_rows).items()
+    }
+    standing = EarlierPages(out).unchanged(made_of)
+    anew = [session["session_id"] for session in content.sessions if session_page(session["session_id"]) not in standing]
+    content = replace(content, scenes=read_scenes(marts_db, anew))
+    pages = site_pages(content, policy, weighed_roles(policy_dir, month), scorecards_href, raw_rows, standing)
+    files = standing | {path: page.encode("utf-8", "replace") for path, page in pages.items()}
+    replace_folder(out, files | {RECORD: record_of(made_of, files)}, private=False)
 
 
 def weighed_roles(policy_dir: Path, month: str) -> dict[str, list[str]]:

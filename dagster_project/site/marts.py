@@ -83,8 +83,14 @@ _SESSIONS = """
     select * from core.fct_session where month <= $month order by started_at, session_id
 """
 _SCENES = """
-    select s.* from core.fct_scene as s join core.fct_session as f using (session_id)
-    where f.month = $month order by s.session_id, s.minute
+    select * from core.fct_scene where session_id in (select unnest($sessions::varchar[])) order by session_id, minute
+"""
+# The whole row as text, so that a digest changes with any of its columns.
+_SCENE_DIGESTS = """
+    select s.session_id, list(s.peak_online order by s.minute) as online,
+        sha256(string_agg(cast(s as varchar), chr(10) order by s.minute)) as digest
+    from core.fct_scene as s join core.fct_session as f using (session_id)
+    where f.month = $month group by s.session_id
 """
 _DUTY = """
     select d.staff_id, d.role, d.session_id, d.on_at, d.off_at, d.source from core.fct_duty as d
@@ -235,7 +241,10 @@ class Insight:
 
 @dataclass(frozen=True)
 class SiteMonth:
-    """What the pages of a month show. Instants are UTC; ids key the mappings."""
+    """What the pages of a month show. Instants are UTC; ids key the mappings.
+
+    online: the peak of each minute, of every session; scenes: whole minutes, of the sessions asked for.
+    """
 
     month: str
     currency: str
@@ -251,7 +260,8 @@ class SiteMonth:
     role_kpis: dict[str, list[str]]
     sessions: list[Row]
     earlier: list[Row]
-    scenes: dict[str, list[Row]]
+    online: dict[str, list[int]]
+    scene_digests: dict[str, str]
     duty: dict[str, list[Row]]
     audience: list[Row]
     product_months: list[Row]
@@ -265,6 +275,7 @@ class SiteMonth:
     quarantine: list[Row]
     reconciled: list[Row]
     sales_both_ways: list[Row]
+    scenes: dict[str, list[Row]] = field(default_factory=dict)
     insights: dict[str, Insight] = field(default_factory=dict)
     platform_totals: Insight | None = None
 
@@ -299,7 +310,7 @@ class SiteMonth:
 
 
 def read_site_month(marts_db: Path, month: str, currency: str) -> SiteMonth:
-    """Read a month of the published marts; raises UserError where it has no session."""
+    """Read a month of the published marts, without `scenes`; raises UserError where it has no session."""
     file = marts_db.resolve()
     with duckdb.connect(str(file), read_only=True) as con:
         con.execute("set TimeZone = 'UTC'")
@@ -317,6 +328,7 @@ def read_site_month(marts_db: Path, month: str, currency: str) -> SiteMonth:
         person_months: dict[tuple[str, str], dict[str, Row]] = defaultdict(dict)
         for row in rows_of(con, _PERSON_MONTHS, month=month):
             person_months[row["staff_id"], row["kpi_id"]][row["month"]] = row
+        minutes = rows_of(con, _SCENE_DIGESTS, month=month)
         return SiteMonth(
             month=month,
             currency=currency,
@@ -332,7 +344,8 @@ def read_site_month(marts_db: Path, month: str, currency: str) -> SiteMonth:
             role_kpis=_role_kpis(con),
             sessions=[session for session in sessions if session["month"] == month],
             earlier=[session for session in sessions if session["month"] < month],
-            scenes=grouped(rows_of(con, _SCENES, month=month), "session_id"),
+            online={row["session_id"]: row["online"] for row in minutes},
+            scene_digests={row["session_id"]: row["digest"] for row in minutes},
             duty=grouped(rows_of(con, _DUTY, month=month), "session_id"),
             audience=rows_of(con, _AUDIENCE, month=month, before=before),
             product_months=rows_of(con, _PRODUCTS, month=month),
@@ -351,7 +364,14 @@ def read_site_month(marts_db: Path, month: str, currency: str) -> SiteMonth:
         )
 
 
-def rows_of(con: duckdb.DuckDBPyConnection, sql: str, **parameters: str) -> list[Row]:
+def read_scenes(marts_db: Path, session_ids: Sequence[str]) -> dict[str, list[Row]]:
+    """The minutes of some sessions, by session."""
+    with duckdb.connect(str(marts_db.resolve()), read_only=True) as con:
+        con.execute("set TimeZone = 'UTC'")
+        return grouped(rows_of(con, _SCENES, sessions=list(session_ids)), "session_id")
+
+
+def rows_of(con: duckdb.DuckDBPyConnection, sql: str, **parameters: str | list[str]) -> list[Row]:
     """Rows of a statement as mappings by column."""
     cursor = con.execute(sql, {name: value for name, value in parameters.items() if f"${name}" in sql} or None)
     names = [column[0] for column in cursor.description or []]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -110,14 +110,17 @@ def site_pages(
     weights: dict[str, list[str]],
     scorecards_href: str | None,
     raw_rows: RawRows | None = None,
+    standing: Collection[str] = (),
 ) -> dict[str, str]:
-    """Every page by its path. weights: KPI → the roles it has weight for; scorecards_href: their folder."""
+    """Every page by its path. weights: KPI → the roles it has weight for; scorecards_href: their folder.
+
+    standing: paths of session pages to leave out, because they stand as they should already.
+    """
     environment = site_environment(month.currency)
-    last_day = date(int(month.month[:4]), int(month.month[5:]), days_in(month.month))
     shared: dict[str, Any] = {
         "month": month,
         "before": month_before(month.month),
-        "provisional": month.data_through is not None and month.data_through < last_day,
+        "provisional": is_provisional(month),
         "data_through": month.data_through,
         "scorecards_href": scorecards_href,
         "insight_table": partial(insight_table, month),
@@ -153,17 +156,25 @@ def site_pages(
     for name, insight in month.insights.items():
         page = file_path("insights", name)
         pages[page] = render(page, "insight.html.j2", insight=insight)
-    online = {session_id: plots.sparkline([row["peak_online"] for row in rows]) for session_id, rows in month.scenes.items()}
+    online = {session_id: plots.sparkline(peaks) for session_id, peaks in month.online.items()}
     for room_id in month.rooms:
         if shared["sessions_of"].get(room_id):
             page = file_path("rooms", room_id)
             pages[page] = render(page, "room.html.j2", **_room(month, room_id), online=online)
     neighbours = _neighbours(month)
     for session in month.sessions:
-        page = file_path("sessions", session["session_id"])
+        page = session_page(session["session_id"])
+        if page in standing:
+            continue
         raw = (rows.get(session["session_id"], []) for rows in (raw_rows.files, raw_rows.lines)) if raw_rows else ([], [])
         pages[page] = render(
-            page, "session.html.j2", **_session(month, session), around=neighbours[session["session_id"]], raw=tuple(raw)
+            page,
+            "session.html.j2",
+            **_session(month, session),
+            around=neighbours[session["session_id"]],
+            raw=tuple(raw),
+            # A page that tells of the whole month's data would change every night.
+            data_through=None,
         )
     for product_id, rows in month.product_sessions.items():
         page = file_path("products", product_id)
@@ -174,6 +185,17 @@ def site_pages(
             page = file_path("staff", staff_id)
             pages[page] = render(page, "staff_member.html.j2", **_person(month, role, staff_id, on_duty))
     return pages
+
+
+def session_page(session_id: str) -> str:
+    """The path of a session's page in the site's folder."""
+    return file_path("sessions", session_id)
+
+
+def is_provisional(month: SiteMonth) -> bool:
+    """Whether the data ends before the month does."""
+    last_day = date(int(month.month[:4]), int(month.month[5:]), days_in(month.month))
+    return month.data_through is not None and month.data_through < last_day
 
 
 # --- one page each ---------------------------------------------------------------------------------------
@@ -211,9 +233,7 @@ def _sessions(month: SiteMonth) -> dict[str, Any]:
     return {
         "sums": _sums,
         "hosts_of": partial(_hosts, month),
-        "online": {
-            session_id: plots.sparkline([row["peak_online"] for row in rows]) for session_id, rows in month.scenes.items()
-        },
+        "online": {session_id: plots.sparkline(peaks) for session_id, peaks in month.online.items()},
     }
 
 
@@ -547,9 +567,9 @@ def _cell(month: SiteMonth, column: str, row: Row, root: str) -> Any:
         return figures.NOTHING
     if column == "room_id" and value in month.rooms:
         return _link(page_link(f"{root}rooms/", value), month.room_name(value))
-    if column == "session_id" and value in month.scenes:
+    if column == "session_id" and value in month.online:
         return _link(page_link(f"{root}sessions/", value), value)
-    if column == "minute" and row.get("session_id") in month.scenes:
+    if column == "minute" and row.get("session_id") in month.online:
         return _link(f"{page_link(f'{root}sessions/', row['session_id'])}#m{value}", str(value))
     if column in ("product_id", "subject") and value in month.product_sessions:
         return _link(page_link(f"{root}products/", value), month.product_name(value))

@@ -1,0 +1,111 @@
+"""Session pages that need no writing again, so that a night writes what the night changed and not the whole month.
+
+A page of a session is a function of what `session_fingerprints` hashes: its rows, the names in them, and the code. The
+folder keeps, in a hidden file, from which fingerprint each page was made and the digest of its bytes; where both still
+hold, the page stands as it is. `tests/reports/test_earlier_pages.py` holds such a site to one written whole.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from dagster_project.reports import pages as report_pages
+from dagster_project.site.marts import Row, SiteMonth
+from dagster_project.site.raw_rows import RawRows
+
+RECORD = ".made_of.json"
+# Attributes of SiteMonth that a session's page may read: all of them are part of its fingerprint.
+READ_BY_A_SESSION = frozenset(
+    {"month", "currency", "registry", "rooms", "staff", "products", "sessions", "earlier", "online", "scenes", "duty",
+     "product_sessions", "insights", "told"}
+)  # fmt: skip
+
+
+class EarlierPages:
+    """The session pages of a folder written before; empty where there is none, or none that can be trusted."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        try:
+            record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+            self._made_of = {str(page): (str(print_), str(digest)) for page, (print_, digest) in record.items()}
+        except (OSError, ValueError, AttributeError, TypeError):
+            self._made_of = {}
+
+    def unchanged(self, fingerprints: Mapping[str, str]) -> dict[str, bytes]:
+        """Pages of the given fingerprints (by path) whose bytes are still those that were written."""
+        found = {}
+        for page, fingerprint in fingerprints.items():
+            made_of, digest = self._made_of.get(page, ("", ""))
+            if made_of != fingerprint:
+                continue
+            try:
+                content = (self._folder / page).read_bytes()
+            except OSError:
+                continue
+            if hashlib.sha256(content).hexdigest() == digest:
+                found[page] = content
+        return found
+
+
+def record_of(fingerprints: Mapping[str, str], pages: Mapping[str, bytes]) -> bytes:
+    """The hidden file of a folder: page → its fingerprint and the digest of its bytes."""
+    record = {page: (fingerprint, hashlib.sha256(pages[page]).hexdigest()) for page, fingerprint in sorted(fingerprints.items())}
+    return json.dumps(record, indent=0).encode()
+
+
+def session_fingerprints(month: SiteMonth, shared: tuple[Any, ...], raw_rows: RawRows | None) -> dict[str, str]:
+    """session_id → hash of everything its page shows. shared: what the caller gives every page alike."""
+    of_all = _digest(
+        code_digest(), month.month, month.currency, month.registry, month.rooms, month.staff, month.products,
+        [(one.name, one.about, one.columns) for one in month.insights.values()], shared,
+    )  # fmt: skip
+    by_session: dict[str, list[Row]] = {}
+    for rows in month.product_sessions.values():
+        for row in rows:
+            by_session.setdefault(row["session_id"], []).append(row)
+    ids = [session["session_id"] for session in month.sessions]
+    rooms = [session["room_id"] for session in month.sessions]
+    found = {}
+    for session in month.sessions:
+        session_id = session["session_id"]
+        told = [(name, month.told.get((name, session_id), [])) for name in month.insights]
+        same_room = [ids[at] for at, room_id in enumerate(rooms) if room_id == session["room_id"]]
+        at = same_room.index(session_id)
+        found[session_id] = _digest(
+            of_all,
+            session,
+            [other["kpis"] for other in month.before(session)],
+            same_room[max(at - 1, 0) : at + 2],
+            month.scene_digests.get(session_id),
+            month.duty.get(session_id, []),
+            by_session.get(session_id, []),
+            told,
+            sorted(_linked(month, told)),
+            None if raw_rows is None else (raw_rows.files.get(session_id, []), raw_rows.lines.get(session_id, [])),
+        )
+    return found
+
+
+def _linked(month: SiteMonth, told: Iterable[tuple[str, list[Row]]]) -> set[str]:
+    """Products named in rows about a session that have a page to link to."""
+    named = {row.get(column) for _, rows in told for row in rows for column in ("product_id", "subject")}
+    return {str(product_id) for product_id in named if product_id in month.product_sessions}
+
+
+@cache
+def code_digest() -> str:
+    """Hash of the code and templates that make pages, and of the library that fills them."""
+    folders = (Path(__file__).parent, Path(report_pages.__file__).parent)
+    files = sorted(file for folder in folders for file in folder.rglob("*") if file.suffix in (".py", ".j2", ".css", ".js"))
+    return _digest(version("jinja2"), [hashlib.sha256(file.read_bytes()).hexdigest() for file in files])
+
+
+def _digest(*parts: Any) -> str:
+    return hashlib.sha256(repr(parts).encode("utf-8", "surrogatepass")).hexdigest()
