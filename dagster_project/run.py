@@ -36,6 +36,11 @@ if TYPE_CHECKING:
     from dagster_project.warehouse.policy import Policy
 
 SCORE_MODELS = "fqn:live_commerce.scorecards"
+# What a warehouse's first run makes while its files land.
+BEFOREHAND = {
+    "parse": "dagster_project.warehouse.build:parse_project",
+    "moods": "dagster_project.insights.chat_sentiment:model_of_moods",
+}
 EXIT_STATUS = {"ok": 0, "failed": 1, "published_with_rejects": 2, "audit_failed": 3, "locked": 4}
 # How the system says it in whatever error DuckDB wraps it: a commit that cannot be written is no IOException.
 NO_ROOM = os.strerror(errno.ENOSPC)
@@ -90,12 +95,22 @@ def check_policy(run: Run) -> None:
 
 def land_exports(run: Run) -> None:
     """Land every new file of the exports into raw.*, one transaction per file; once in a run."""
+    from dagster_project import beforehand
     from dagster_project.landing import land
+    from dagster_project.warehouse.build import target_folder
 
     if run.landed is not None:
         return
+    is_first = not target_folder(run.settings).is_dir()
     with step(run, "land") as progress, warehouse(run.settings) as con:
-        run.landed = land(con, run.settings, run.run_id, progress)
+
+        def landing(doing: str) -> None:
+            # There is a file to land, so there will be models to build; later nights find both made.
+            if is_first:
+                beforehand.begin(run.settings, BEFOREHAND)
+            progress(doing)
+
+        run.landed = land(con, run.settings, run.run_id, landing)
 
 
 def is_up_to_date(run: Run) -> bool:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 
 import duckdb
 
+from dagster_project import beforehand
 from dagster_project.insights.sentiment import DISPLEASED, PLEASED, Mood, trained_mood
 from dagster_project.insights.tables import Table, affected_dates, create, fixed
 from dagster_project.settings import Settings
@@ -56,9 +57,15 @@ def write(con: duckdb.DuckDBPyConnection, settings: Settings) -> None:
         "(select (session_id, business_date) from core.fct_session)"
     )
     if dates:
-        _score_texts(con, dates, trained_mood(settings.private / "models"))
+        beforehand.wait_for("moods")
+        _score_texts(con, dates, model_of_moods(settings))
         _summarise(con, dates)
     _write_terms(con)
+
+
+def model_of_moods(settings: Settings) -> Mood:
+    """The model that scores texts, trained on a warehouse's first night and kept beside it."""
+    return trained_mood(settings.private / "models")
 
 
 def masked(text: str) -> str:

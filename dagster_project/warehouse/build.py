@@ -12,6 +12,7 @@ from typing import Any
 
 import duckdb
 
+from dagster_project import beforehand
 from dagster_project.settings import REPOSITORY, Settings, UserError
 
 PROJECT = REPOSITORY / "dbt"
@@ -113,6 +114,7 @@ def write_model_docs(settings: Settings) -> Path:
 def parse_project(settings: Settings) -> Any:
     """dbt's manifest of the project, from the partial parse of the run before where nothing changed."""
     _set_environment(settings)
+    beforehand.wait_for("parse")
     return _parsed(target_folder(settings), tuple(_options(settings)))
 
 

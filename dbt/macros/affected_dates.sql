@@ -78,7 +78,7 @@
 {#- Dates from so many days before an affected one to so many after it. -#}
 {% macro dates_around_affected(before, after) -%}
   select affected.business_date + cast(days.n as integer) from {{ ref('int_dates_affected') }} as affected
-  cross join range({{ -before }}, {{ after + 1 }}) as days (n)
+  cross join unnest(range({{ -before }}, {{ after + 1 }})) as days (n)
 {%- endmacro %}
 
 {#- Returns ask of the next day, repurchases of the seven after. -#}

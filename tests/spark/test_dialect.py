@@ -118,3 +118,5 @@ def test_a_function_without_a_counterpart_is_named():
         to_spark("select * replace (1 as a) from t")
     with pytest.raises(Untranslatable, match="no Spark counterpart for timezone"):
         to_spark("select timezone('UTC', a) as b from t")
+    with pytest.raises(Untranslatable, match="no Spark counterpart for generate_series.* as a table"):
+        to_spark("select days.n from t cross join range(-7, 1) as days (n)")

@@ -62,11 +62,18 @@ def nightly_with_a_worker_killed(data: Path, given: list[str]) -> bool:
     return killed
 
 
+def is_worker(pid: int) -> bool:
+    try:
+        return "worker.Worker" in " ".join(psutil.Process(pid).cmdline())
+    except psutil.Error:
+        return False
+
+
 def worker_at_work(store: Path) -> int | None:
     """The last worker's pid, once the cluster has built the sequenced events and is in the middle of the models after them."""
     for noted in store.glob("*/processes"):
         built = noted.parent / "warehouse" / "intermediate.db" / "int_events_sequenced" / "_SUCCESS"
         for pid in reversed([int(line) for line in noted.read_text().split()]):
-            if built.exists() and psutil.pid_exists(pid) and "worker.Worker" in " ".join(psutil.Process(pid).cmdline()):
+            if built.exists() and is_worker(pid):
                 return pid
     return None
