@@ -122,7 +122,7 @@ def settings_from_env(environ: Mapping[str, str] | None = None) -> Settings:
         night_at=_time_of_day("NIGHT_AT", env["NIGHT_AT"]) if "NIGHT_AT" in env else Settings.night_at,
         alert_command=env.get("ALERT_COMMAND"),
         alert_webhook=_address("ALERT_WEBHOOK", env["ALERT_WEBHOOK"]) if "ALERT_WEBHOOK" in env else None,
-        engine=_engine(env.get("ENGINE", "duckdb"), env.get("SPARK_PREVIEW")),
+        engine=_engine(env.get("ENGINE", "duckdb")),
         spark_master=_spark_master(env["SPARK_MASTER"]) if "SPARK_MASTER" in env else None,
         spark_folder=_absolute(env["SPARK_STORE"], REPOSITORY) if "SPARK_STORE" in env else None,
     )
@@ -231,14 +231,9 @@ def _address(name: str, text: str) -> str:
     raise UserError(f"{name} is no http or https address: give one, or leave it out")
 
 
-def _engine(text: str, preview: str | None) -> str:
+def _engine(text: str) -> str:
     if text not in ("duckdb", "spark"):
         raise UserError(f"ENGINE is {_quoted(text)}: it is duckdb (the default) or spark")
-    if text == "spark" and preview != "yes":
-        raise UserError(
-            "ENGINE=spark is a preview, since not every model of this version has been held against DuckDB on a cluster: "
-            "take ENGINE=duckdb, or try it with SPARK_PREVIEW=yes (docs/spark.md)"
-        )
     return text
 
 

@@ -49,7 +49,8 @@ def to_spark(sql: str) -> str:
     left_over |= {"columns(*)" for _ in tree.find_all(exp.Columns)}
     left_over |= {"* replace (…)" for star in tree.find_all(exp.Star) if star.args.get("replace")}
     # sqlglot would write `range(…)` that stands for a table as a function that Spark does not have.
-    left_over |= {f"{table.this.sql_name().lower()}(…) as a table" for table in tree.find_all(exp.Table) if isinstance(table.this, exp.Func)}
+    as_tables = (table.this for table in tree.find_all(exp.Table) if isinstance(table.this, exp.Func))
+    left_over |= {f"{function.sql_name().lower()}(…) as a table" for function in as_tables}
     if left_over:
         raise Untranslatable(f"no Spark counterpart for {', '.join(sorted(left_over))}")
     return tree.sql(Spark, pretty=True)

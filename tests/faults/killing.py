@@ -9,15 +9,17 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
 from dagster_project.audit import suites
+from dagster_project.settings import REPOSITORY
 from dagster_project.warehouse.hashes import columns_of, content_hash, fingerprint
 
 # What Python tells an audit hook of; what DuckDB writes by itself is met by kills after some time.
@@ -56,6 +58,22 @@ def run_and_kill(
     os.kill(child, signal.SIGKILL)
     assert seconds is not None, f"a child was still at work after {HUNG_AFTER_SECONDS} s"
     return _told(os.waitpid(child, 0)[1])
+
+
+def run_a_night(environ: Mapping[str, str], seconds: float | None = None) -> str:
+    """`nightly` as a user starts it, killed after so many seconds; told as run_and_kill does.
+
+    No fork: a night uses the thread pools of every library it loads, and a forked child has their locks without their threads.
+    """
+    command = [sys.executable, "-m", "dagster_project.cli", "nightly", *(f"{name}={value}" for name, value in environ.items())]
+    night = subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        return "done" if night.wait(seconds if seconds is not None else HUNG_AFTER_SECONDS) == 0 else "failed"
+    except subprocess.TimeoutExpired:
+        night.kill()
+        night.wait()
+        assert seconds is not None, f"a night was still at work after {HUNG_AFTER_SECONDS} s"
+        return "killed"
 
 
 def _told(status: int) -> str:

@@ -13,11 +13,10 @@ import duckdb
 import pytest
 
 from dagster_project import run as steps
-from dagster_project.job import nightly
 from dagster_project.settings import Settings, connect, settings_from_env
 from dagster_project.warehouse.publish import publish
 from tests.faults.conftest import Record
-from tests.faults.killing import landed_rows, run_and_kill, seen_by_a_reader
+from tests.faults.killing import landed_rows, run_a_night, seen_by_a_reader
 from tests.faults.test_kills import FACTS, LANDED, Company, company, two_days  # noqa: F401
 from tests.marts.nights import settings_for
 from tests.worlds import World, random_world
@@ -123,10 +122,7 @@ def test_a_night_on_a_full_disk_serves_yesterday_and_heals(company: Company, dis
     company.deliver_the_rest()
     old = seen_by_a_reader(company.data / "published")
 
-    def work() -> None:
-        assert nightly(company.environ()) == 0
-
-    assert run_and_kill(work) == "done"
+    assert run_a_night(company.environ()) == "done"
     undisturbed = seen_by_a_reader(company.data / "published")
     assert undisturbed != old
     shutil.rmtree(company.data)
@@ -135,7 +131,7 @@ def test_a_night_on_a_full_disk_serves_yesterday_and_heals(company: Company, dis
     outcomes = []
     for left in (100 * KIB, 2 * MIB, 6 * MIB, 12 * MIB):
         ballast = fill(company.data, left)
-        outcome = run_and_kill(work)
+        outcome = run_a_night(company.environ())
         seen = seen_by_a_reader(company.data / "published")
         ballast.unlink()
         newest = max((company.data / "runs").iterdir(), key=lambda folder: folder.name) / "summary.json"
@@ -146,5 +142,5 @@ def test_a_night_on_a_full_disk_serves_yesterday_and_heals(company: Company, dis
         assert outcome == "done" or seen == old
     record("full_disk", count=len(outcomes), nights=outcomes)
     assert any(entry["outcome"] == "failed" for entry in outcomes)
-    assert run_and_kill(work) == "done"
+    assert run_a_night(company.environ()) == "done"
     assert seen_by_a_reader(company.data / "published") == undisturbed

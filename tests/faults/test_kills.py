@@ -17,12 +17,12 @@ from dagster_project import run as steps
 from dagster_project.appraisal import close as closing
 from dagster_project.appraisal import seals
 from dagster_project.appraisal.close import close
-from dagster_project.job import nightly, scorecards
+from dagster_project.job import scorecards
 from dagster_project.settings import Settings, connect, settings_from_env
 from dagster_project.simulator.world import simulate
 from dagster_project.warehouse.publish import publish
 from tests.faults.conftest import Record
-from tests.faults.killing import calls_of, landed_rows, run_and_kill, seen_by_a_reader
+from tests.faults.killing import calls_of, landed_rows, run_a_night, run_and_kill, seen_by_a_reader
 from tests.marts.nights import SECRET, settings_for
 from tests.worlds import World, random_world
 
@@ -227,11 +227,8 @@ def night_kills(company: Company, count: int, rng: random.Random, keep: Keep) ->
     old = seen_by_a_reader(company.data / "published")
     company.deliver_the_rest()
 
-    def work() -> None:
-        assert nightly(company.environ()) == 0
-
     began = time.monotonic()
-    assert run_and_kill(work) == "done"
+    assert run_a_night(company.environ()) == "done"
     whole = time.monotonic() - began
     new = seen_by_a_reader(company.data / "published")
     rows = landed_rows(company.data / "private" / "warehouse.duckdb")
@@ -241,13 +238,13 @@ def night_kills(company: Company, count: int, rng: random.Random, keep: Keep) ->
         company.begin_again()
         told.series += 1
         for _ in range(IN_A_ROW):
-            outcome = run_and_kill(work, seconds=whole * rng.random())
+            outcome = run_a_night(company.environ(), seconds=whole * rng.random())
             assert outcome != "failed"
             told.add(outcome)
             assert seen_by_a_reader(company.data / "published") in (old, new)
             if outcome == "done" or told.kills["killed"] >= count:
                 break
-        assert run_and_kill(work) == "done"
+        assert run_a_night(company.environ()) == "done"
         assert seen_by_a_reader(company.data / "published") == new
         assert landed_rows(company.data / "private" / "warehouse.duckdb") == rows
         keep("night", told)

@@ -35,6 +35,29 @@ def test_every_format_lands_the_same_rows_at_any_depth(world: World):
     assert world.one("SELECT count(*) FROM raw.viewer_events") == 5
 
 
+@pytest.mark.parametrize("in_a_chunk", [1, 3, 7, 40, 1000])
+def test_rows_and_verdicts_do_not_depend_on_how_many_rows_are_stored_at_a_time(
+    world: World, monkeypatch: pytest.MonkeyPatch, in_a_chunk: int
+):
+    monkeypatch.setattr("dagster_project.landing.readers.BATCH_ROWS", 1)
+    monkeypatch.setattr(delivery, "CHUNK_ROWS", in_a_chunk)
+    world.put_required(viewer_events=False)
+    events = [{**EVENT, "event_id": f"e{number}", "viewer_id": f"v{number % 5}"} for number in range(40)]
+    events[17]["event_type"] = "teleport"
+    events.append(events[3])
+    file = world.exports / "viewer_events/e.parquet"
+    file.parent.mkdir()
+    pq.write_table(pa.Table.from_pylist(events), file)
+    world.land()
+    rows = world.rows("SELECT event_id, _row_no, _status FROM raw.viewer_events ORDER BY _row_no")
+    assert rows == [
+        (event["event_id"], number, "duplicate" if number == 41 else "current")
+        for number, event in enumerate(events, start=1) if number != 18
+    ]  # fmt: skip
+    assert world.rows("SELECT row_no, reason FROM raw.quarantine") == [(18, "unknown enum value")]
+    assert world.one("SELECT count(DISTINCT viewer_no) FROM raw.viewer_events") == 5
+
+
 def test_a_second_run_finds_nothing_new(world: World):
     world.put_required()
     first = world.land()

@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("spark")]
 
 
 def test_every_published_table_of_the_sample_is_the_same(sample_data, tmp_path):
-    finished("scorecards", f"DATA={tmp_path}", "ENGINE=spark", "SPARK_PREVIEW=yes")
+    finished("scorecards", f"DATA={tmp_path}", "ENGINE=spark")
     manifest = json.loads((snapshot(tmp_path) / "manifest.json").read_text())
     assert manifest["engine"] == "spark"
     assert manifest["tables"]["core.fct_person"]["rows"] > 10_000
@@ -48,7 +48,7 @@ def nightly_with_a_worker_killed(data: Path, given: list[str]) -> bool:
     out = data.with_suffix(".out")
     with out.open("wb") as told:
         run = subprocess.Popen(
-            command("nightly", f"DATA={data}", "ENGINE=spark", "SPARK_PREVIEW=yes", *given),
+            command("nightly", f"DATA={data}", "ENGINE=spark", *given),
             cwd=REPOSITORY, env=dict(os.environ), stdout=told, stderr=told,
         )  # fmt: skip
     killed = False

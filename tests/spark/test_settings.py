@@ -14,12 +14,7 @@ from dagster_project.spark import build, cluster
 
 def test_the_engine_is_duckdb_unless_spark_is_asked_for():
     assert settings_from_env({}).engine == "duckdb"
-    assert settings_from_env({"ENGINE": "spark", "SPARK_PREVIEW": "yes"}).engine == "spark"
-
-
-def test_a_preview_has_to_be_asked_for():
-    with pytest.raises(UserError, match="^ENGINE=spark is a preview.*take ENGINE=duckdb, or try it with SPARK_PREVIEW=yes"):
-        settings_from_env({"ENGINE": "spark"})
+    assert settings_from_env({"ENGINE": "spark"}).engine == "spark"
 
 
 def test_another_engine_is_refused_in_one_line():
