@@ -8,7 +8,7 @@ from pathlib import Path
 
 from dagster_project.reports.folder import replace_folder
 from dagster_project.reports.policy_in_force import policy_in_force
-from dagster_project.site.earlier import RECORD, EarlierPages, record_of, session_fingerprints
+from dagster_project.site.earlier import RECORD, record_of, session_fingerprints, standing_pages
 from dagster_project.site.marts import read_scenes, read_site_month
 from dagster_project.site.pages import is_provisional, session_page, site_pages
 from dagster_project.site.raw_rows import RawRows
@@ -37,7 +37,7 @@ def build_site(
         session_page(session_id): fingerprint
         for session_id, fingerprint in session_fingerprints(content, (scorecards_href, is_provisional(content)), raw_rows).items()
     }
-    standing = EarlierPages(out).unchanged(made_of)
+    standing = standing_pages(out, made_of)
     anew = [session["session_id"] for session in content.sessions if session_page(session["session_id"]) not in standing]
     content = replace(content, scenes=read_scenes(marts_db, anew))
     pages = site_pages(content, policy, weighed_roles(policy_dir, month), scorecards_href, raw_rows, standing)

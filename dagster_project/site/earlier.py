@@ -27,31 +27,25 @@ READ_BY_A_SESSION = frozenset(
 )  # fmt: skip
 
 
-class EarlierPages:
-    """The session pages of a folder written before; empty where there is none, or none that can be trusted."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+def standing_pages(folder: Path, fingerprints: Mapping[str, str]) -> dict[str, bytes]:
+    """The pages of `folder` (by path) that were made of these fingerprints and still are what was written then."""
+    try:
+        record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+        made_of = {str(page): (str(fingerprint), str(digest)) for page, (fingerprint, digest) in record.items()}
+    except (OSError, ValueError, AttributeError, TypeError):
+        return {}
+    found = {}
+    for page, fingerprint in fingerprints.items():
+        earlier, digest = made_of.get(page, ("", ""))
+        if earlier != fingerprint:
+            continue
         try:
-            record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
-            self._made_of = {str(page): (str(print_), str(digest)) for page, (print_, digest) in record.items()}
-        except (OSError, ValueError, AttributeError, TypeError):
-            self._made_of = {}
-
-    def unchanged(self, fingerprints: Mapping[str, str]) -> dict[str, bytes]:
-        """Pages of the given fingerprints (by path) whose bytes are still those that were written."""
-        found = {}
-        for page, fingerprint in fingerprints.items():
-            made_of, digest = self._made_of.get(page, ("", ""))
-            if made_of != fingerprint:
-                continue
-            try:
-                content = (self._folder / page).read_bytes()
-            except OSError:
-                continue
-            if hashlib.sha256(content).hexdigest() == digest:
-                found[page] = content
-        return found
+            content = (folder / page).read_bytes()
+        except OSError:
+            continue
+        if hashlib.sha256(content).hexdigest() == digest:
+            found[page] = content
+    return found
 
 
 def record_of(fingerprints: Mapping[str, str], pages: Mapping[str, bytes]) -> bytes:

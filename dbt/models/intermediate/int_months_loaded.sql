@@ -1,4 +1,4 @@
--- One row per month with a session or an order on a business date of it.
+-- One row per month with a session, an order or customer service on a business date of it.
 select distinct
     month,
     cast(month || '-01' as date) as first_day,
@@ -7,4 +7,6 @@ from (
     select month from {{ ref('int_sessions_dated') }}
     union all
     select strftime(business_date, '%Y-%m') as month from {{ ref('int_orders_attributed') }}
+    union all
+    select strftime(business_date, '%Y-%m') as month from {{ ref('int_service_counted') }}
 ) as months
