@@ -161,6 +161,7 @@ def extreme_appraisal(seed: int) -> tuple[dict[str, list[Row]], Policy]:
     if rng.random() < 0.3:
         _leave_out(inputs, rng.choice(MONTHS[1:-1]))
     _answer_in_an_earlier_role(rng, inputs)
+    _measure_what_counts_for_nothing(inputs)
     _tie_two_people(inputs)
     if rng.random() < 0.3:
         _leave_rooms_without_figures(inputs, rng.choice(MONTHS))
@@ -179,6 +180,24 @@ def _answer_in_an_earlier_role(rng: Random, inputs: dict[str, list[Row]]) -> Non
                 {"subject_type": "staff", "subject_id": person, "role": "customer_service", "room_id": room,
                  "business_date": day, "measure": "answered_conversations", "amount": Decimal(rng.randint(1, 9))}
             )  # fmt: skip
+
+
+def _measure_what_counts_for_nothing(inputs: dict[str, list[Row]]) -> None:
+    """Figures of an earlier role of two people, and what customer service did beside answering."""
+    others = {"host": "operations", "operations": "host"}
+    people = [person["staff_id"] for person in inputs["staff"] if person["role"] in others][:2]
+    inputs["kpi_month"] += [
+        row | {"role": others[row["role"]], "value": None if row["value"] is None else row["value"] * 2 + 1}
+        for row in inputs["kpi_month"]
+        if row["subject_type"] == "staff" and row["subject_id"] in people and row["room_id"] is None
+    ]
+    # Each another amount, so that it would move shares of a pool between any two of them.
+    replies = [person["staff_id"] for person in inputs["staff"] if person["role"] == "customer_service"]
+    inputs["measure_day"] += [
+        row | {"measure": "human_replies", "amount": Decimal(7 * replies.index(row["subject_id"]) + 1)}
+        for row in inputs["measure_day"]
+        if row["measure"] == "answered_conversations" and row["subject_id"] in replies
+    ]
 
 
 def _tie_two_people(inputs: dict[str, list[Row]]) -> None:
