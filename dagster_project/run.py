@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import duckdb
 
+from dagster_project import beforehand
 from dagster_project.alerts import alert
 from dagster_project.appraisal.seals import is_sealed
 from dagster_project.lock import Locked, run_lock
@@ -95,7 +96,6 @@ def check_policy(run: Run) -> None:
 
 def land_exports(run: Run) -> None:
     """Land every new file of the exports into raw.*, one transaction per file; once in a run."""
-    from dagster_project import beforehand
     from dagster_project.landing import land
     from dagster_project.warehouse.build import target_folder
 

@@ -17,14 +17,10 @@ from typing import Any
 
 from dagster_project.reports import pages as report_pages
 from dagster_project.site.marts import Row, SiteMonth
+from dagster_project.site.pages import neighbours
 from dagster_project.site.raw_rows import RawRows
 
 RECORD = ".made_of.json"
-# Attributes of SiteMonth that a session's page may read: all of them are part of its fingerprint.
-READ_BY_A_SESSION = frozenset(
-    {"month", "currency", "registry", "rooms", "staff", "products", "sessions", "earlier", "online", "scenes", "duty",
-     "product_sessions", "insights", "told"}
-)  # fmt: skip
 
 
 def standing_pages(folder: Path, fingerprints: Mapping[str, str]) -> dict[str, bytes]:
@@ -60,26 +56,19 @@ def session_fingerprints(month: SiteMonth, shared: tuple[Any, ...], raw_rows: Ra
         code_digest(), month.month, month.currency, month.registry, month.rooms, month.staff, month.products,
         [(one.name, one.about, one.columns) for one in month.insights.values()], shared,
     )  # fmt: skip
-    by_session: dict[str, list[Row]] = {}
-    for rows in month.product_sessions.values():
-        for row in rows:
-            by_session.setdefault(row["session_id"], []).append(row)
-    ids = [session["session_id"] for session in month.sessions]
-    rooms = [session["room_id"] for session in month.sessions]
+    around = neighbours(month)
     found = {}
     for session in month.sessions:
         session_id = session["session_id"]
         told = [(name, month.told.get((name, session_id), [])) for name in month.insights]
-        same_room = [ids[at] for at, room_id in enumerate(rooms) if room_id == session["room_id"]]
-        at = same_room.index(session_id)
         found[session_id] = _digest(
             of_all,
             session,
             [other["kpis"] for other in month.before(session)],
-            same_room[max(at - 1, 0) : at + 2],
+            [other and other["session_id"] for other in around[session_id]],
             month.scene_digests.get(session_id),
             month.duty.get(session_id, []),
-            by_session.get(session_id, []),
+            month.sold.get(session_id, []),
             told,
             sorted(_linked(month, told)),
             None if raw_rows is None else (raw_rows.files.get(session_id, []), raw_rows.lines.get(session_id, [])),

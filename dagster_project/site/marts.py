@@ -289,6 +289,11 @@ class SiteMonth:
                     found[name, row["session_id"]].append(row)
         return dict(found)
 
+    @cached_property
+    def sold(self) -> dict[str, list[Row]]:
+        """The products' funnel rows by session."""
+        return grouped([row for rows in self.product_sessions.values() for row in rows], "session_id")
+
     def room_name(self, room_id: str | None) -> str:
         return str(self.rooms.get(room_id or "", {}).get("name") or room_id or "")
 

@@ -161,7 +161,7 @@ def site_pages(
         if shared["sessions_of"].get(room_id):
             page = file_path("rooms", room_id)
             pages[page] = render(page, "room.html.j2", **_room(month, room_id), online=online)
-    neighbours = _neighbours(month)
+    around = neighbours(month)
     for session in month.sessions:
         page = session_page(session["session_id"])
         if page in standing:
@@ -171,7 +171,7 @@ def site_pages(
             page,
             "session.html.j2",
             **_session(month, session),
-            around=neighbours[session["session_id"]],
+            around=around[session["session_id"]],
             raw=tuple(raw),
             # A page that tells of the whole month's data would change every night.
             data_through=None,
@@ -307,7 +307,7 @@ def _session(month: SiteMonth, session: Row) -> dict[str, Any]:
         "compared": [(level, [one for one in compared if one[0]["level"] == level]) for level in words.LEVELS],
         "before_count": len(before),
         "products": sorted(
-            (row for rows in month.product_sessions.values() for row in rows if row["session_id"] == session_id),
+            month.sold.get(session_id, []),
             key=lambda row: (-(row["gmv"] or 0), -(row["exposures"] or 0), row["product_id"]),
         ),
         "segments": _segment_sums(month, scenes),
@@ -789,7 +789,7 @@ def _people_by_role(month: SiteMonth) -> list[tuple[str, list[str]]]:
     return [(role, found[role]) for role in order if role in found]
 
 
-def _neighbours(month: SiteMonth) -> dict[str, tuple[Row | None, Row | None]]:
+def neighbours(month: SiteMonth) -> dict[str, tuple[Row | None, Row | None]]:
     """The session before and after each one in the same room and month."""
     found: dict[str, tuple[Row | None, Row | None]] = {}
     for rows in _by(month.sessions, "room_id").values():

@@ -166,7 +166,7 @@ def _answer(con: duckdb.DuckDBPyConnection, text: str) -> None:
             _refuse_other_than_reading(con, statement)
         for statement in statements:
             result = con.execute(statement)
-            if not statement.query and statement.type == duckdb.StatementType.CREATE:
+            if _is_type_of_a_pivot(statement):
                 continue
             names = [column[0] for column in result.description or []]
             rows = result.fetchmany(ROWS_SHOWN + 1)
@@ -182,18 +182,20 @@ def _refuse_other_than_reading(con: duckdb.DuckDBPyConnection, statement: duckdb
 
     The database is read-only already, yet COPY and ATTACH would still reach the folders of the snapshot.
     """
-    # PIVOT is of type MULTI, and on DuckDB 1.5 a pair without text of its own: a temporary type, then SELECT.
-    # EXPLAIN ANALYZE runs what it explains, so that is looked at in turn.
+    # PIVOT is of type MULTI; EXPLAIN ANALYZE runs what it explains, so that is looked at in turn.
     if statement.type == duckdb.StatementType.EXPLAIN:
         explained = re.sub(r"^\s*explain\b(\s+analyze\b)?(\s*\([^)]*\))?", "", statement.query, flags=re.IGNORECASE)
         for inner in con.extract_statements(explained):
             _refuse_other_than_reading(con, inner)
-    elif statement.type == duckdb.StatementType.CREATE and not statement.query:
-        return
-    elif statement.type not in (duckdb.StatementType.SELECT, duckdb.StatementType.MULTI):
+    elif statement.type not in (duckdb.StatementType.SELECT, duckdb.StatementType.MULTI) and not _is_type_of_a_pivot(statement):
         raise UserError(
             f"{statement.type.name} is refused: this prompt only reads (SELECT, FROM, WITH, PIVOT, DESCRIBE, SUMMARIZE, EXPLAIN)"
         )
+
+
+def _is_type_of_a_pivot(statement: duckdb.Statement) -> bool:
+    """DuckDB 1.5 takes PIVOT apart into a temporary type and a SELECT, both without text; what a person types has text."""
+    return statement.type == duckdb.StatementType.CREATE and not statement.query
 
 
 def as_table(names: Sequence[str], rows: Sequence[Sequence[object]]) -> str:

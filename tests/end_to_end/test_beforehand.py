@@ -16,6 +16,7 @@ import pytest
 
 from dagster_project import beforehand
 from dagster_project.settings import REPOSITORY, Settings, settings_from_env
+from dagster_project.warehouse.build import _parsed, parse_project, target_folder
 
 WORKS = f"{Path(__file__).stem}_works"
 SOURCE = """
@@ -72,6 +73,17 @@ def test_secrets_are_on_no_command_line(settings: Settings) -> None:
     beforehand.begin(settings, {"slow": f"{WORKS}:slow"})
     assert beforehand._helper is not None
     assert "told through" not in " ".join(psutil.Process(beforehand._helper.pid).cmdline())
+
+
+@pytest.mark.parametrize("kept", [0, 1, 1000])
+def test_a_parse_that_was_cut_off_while_it_was_written_is_made_again(settings: Settings, kept: int) -> None:
+    """The process ends with the run at any instant; what dbt had begun to write must not hold up the next one."""
+    file = target_folder(settings) / "partial_parse.msgpack"
+    models = set(parse_project(settings).nodes)
+    file.write_bytes(file.read_bytes()[:kept])
+    _parsed.cache_clear()
+    assert set(parse_project(settings).nodes) == models
+    assert file.stat().st_size > 100_000
 
 
 def test_it_ends_when_the_run_is_killed(settings: Settings, tmp_path: Path) -> None:
