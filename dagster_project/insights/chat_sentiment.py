@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import duckdb
 
@@ -60,7 +59,7 @@ def write(con: duckdb.DuckDBPyConnection, settings: Settings) -> None:
         beforehand.wait_for("moods")
         _score_texts(con, dates, model_of_moods(settings))
         _summarise(con, dates)
-    _write_terms(con)
+        _write_terms(con)
 
 
 def model_of_moods(settings: Settings) -> Mood:
@@ -145,7 +144,7 @@ def _summarise(con: duckdb.DuckDBPyConnection, dates: Sequence[object]) -> None:
 
 
 def _write_terms(con: duckdb.DuckDBPyConnection) -> None:
-    """The words said in a highlight's minute more often than elsewhere in its session; cut by jieba."""
+    """The words said in a highlight's minute more often than elsewhere in its session; cut by jieba. Reads chat_lines."""
     # Highlights of other dates kept theirs.
     con.execute(
         "create or replace temporary table new_highlights as "
@@ -157,34 +156,40 @@ def _write_terms(con: duckdb.DuckDBPyConnection) -> None:
         return
     con.execute(
         "create or replace temporary table highlight_lines as "
-        "select events.session_id, (epoch_ms(greatest(sessions.started_at, least(events.event_at, "
-        "sessions.ended_at - interval 1 millisecond))) - epoch_ms(sessions.started_at)) // 60000 as minute, events.text "
-        "from staging.stg_viewer_events as events "
-        "inner join core.fct_session as sessions on events.session_id = sessions.session_id "
-        "where events.event_type = 'chat' and events.text is not null "
-        "and events.session_id in (select session_id from new_highlights)"
+        "select session_id, minute, text, count(*) as said from chat_lines "
+        "semi join new_highlights using (session_id) group by all"
     )
-    cut: dict[str, tuple[str, ...]] = {}
-    terms: list[tuple[str, str, int]] = []
-    for (session,) in con.execute("select distinct session_id from new_highlights order by 1").fetchall():
-        lines = con.execute("select minute, text from highlight_lines where session_id = ?", [session]).fetchall()
-        minutes = {minute for owner, minute in highlights if owner == session}
-        whole: Counter[str] = Counter()
-        by_minute: dict[int, Counter[str]] = {minute: Counter() for minute in minutes}
-        for minute, text in lines:
-            if text not in cut:
-                cut[text] = words(text)
-            whole.update(cut[text])
-            if minute in by_minute:
-                by_minute[minute].update(cut[text])
-        terms += [(" ".join(top_terms(counts, whole)), session, minute) for minute, counts in by_minute.items()]
-    con.execute("create or replace temporary table highlight_terms (terms varchar, session_id varchar, minute bigint)")
-    con.executemany("insert into highlight_terms values (?, ?, ?)", terms)
+    texts = [text for (text,) in con.execute("select distinct text from highlight_lines").fetchall()]
+    cut = [(text, word) for text in texts for word in words(text)]
+    import pyarrow as pa
+
+    kinds = pa.schema({"text": pa.string(), "word": pa.string()})
+    con.register("cut_texts", pa.table({"text": [text for text, _ in cut], "word": [word for _, word in cut]}, kinds))
+    # Of each word: how often in the minute of a highlight, and in the whole session.
+    counts = con.execute(
+        "with counted as (select session_id, minute, word, sum(said) as here from highlight_lines "
+        "inner join cut_texts on highlight_lines.text = cut_texts.text group by all), "
+        "whole as (select *, sum(here) over (partition by session_id, word) as whole, "
+        "sum(here) over (partition by session_id) as all_said from counted) "
+        "select session_id, minute, word, here::bigint, whole::bigint, all_said::bigint from whole "
+        "semi join new_highlights on whole.session_id = new_highlights.session_id and whole.minute = new_highlights.minute"
+    ).fetchall()
+    con.unregister("cut_texts")
+    said: dict[tuple[str, int], list[tuple[str, int, int, int]]] = {highlight: [] for highlight in highlights}
+    for session, minute, *count in counts:
+        said[session, minute].append(tuple(count))
+    found = {
+        "session_id": [session for session, _ in said],
+        "minute": [minute for _, minute in said],
+        "terms": [" ".join(top_terms(words_here)) for words_here in said.values()],
+    }
+    con.register("highlight_terms", pa.table(found))
     con.execute(
         "update insights.scene_highlights as highlights set top_terms = nullif(found.terms, '') "
         "from highlight_terms as found "
         "where highlights.session_id = found.session_id and highlights.minute = found.minute"
     )
+    con.unregister("highlight_terms")
 
 
 def words(text: str) -> tuple[str, ...]:
@@ -196,11 +201,14 @@ def words(text: str) -> tuple[str, ...]:
     return tuple(sorted({word for word in jieba.lcut(masked(text)) if len(word) >= 2 and re.search(r"\w", word)}))
 
 
-def top_terms(here: Counter[str], whole: Counter[str]) -> Iterable[str]:
-    """Up to five words said twice or more here, those first whose share here is furthest above the session's."""
-    said, all_said = sum(here.values()), sum(whole.values())
+def top_terms(words_here: Sequence[tuple[str, int, int, int]]) -> Sequence[str]:
+    """Up to five words said twice or more here, those first whose share here is furthest above the session's.
+
+    words_here: of each word said in the minute, how often there, how often in the session, and all words of the session.
+    """
+    said = sum(here for _, here, _, _ in words_here)
     lifts = {
-        word: count * math.log(count / said * all_said / whole[word]) for word, count in here.items() if count >= 2
+        word: here * math.log(here / said * all_said / whole) for word, here, whole, all_said in words_here if here >= 2
     }
     best = sorted((word for word in lifts if lifts[word] > 0), key=lambda word: (-round(lifts[word], 9), word))
     return best[:TERMS]
