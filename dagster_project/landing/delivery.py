@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 
 from dagster_project.landing import ledger, relations
@@ -19,7 +20,7 @@ from dagster_project.landing.contracts import ALWAYS_NEEDED, CONTRACTS, FILE_OVE
 from dagster_project.landing.discovery import Delivery, deliveries
 from dagster_project.landing.ledger import FileRow
 from dagster_project.landing.readers import BadRow, FileRejected, Sought, Source
-from dagster_project.landing.typed_rows import literal, quoted, typed_select
+from dagster_project.landing.typed_rows import literal, quoted, typed_select, typed_value
 from dagster_project.settings import Settings, UserError, roll_back
 
 # Eight of DuckDB's row groups: a statement of fewer rows leaves more groups that have to be written twice.
@@ -448,8 +449,12 @@ def _store_chunk(
     columns = {item.name: item.type for item in table.schema if item.name != "_row_no"}
     if bad:
         _quarantine_bad_rows(con, export, file_no, bad)
+    passed_on: tuple[str, ...] = ("_row_no",)
+    if contract.has_viewer:
+        table = _with_viewer_numbers(con, settings, contract, source, folder_values, table)
+        passed_on += ("_viewer_no",)
     con.register("chunk", table)
-    select = typed_select(contract, columns, folder_values, source.null_tokens, row.loaded_at, "chunk")
+    select = typed_select(contract, columns, folder_values, source.null_tokens, row.loaded_at, passed_on, "chunk")
     # Text is costly to type, so it is typed once into a table; typed columns are as well read twice.
     as_text = any(
         pa.types.is_string(columns[column.name])
@@ -458,13 +463,6 @@ def _store_chunk(
     )
     typed = "typed_table" if as_text else "typed_view"
     con.execute(f"CREATE OR REPLACE TEMP {'TABLE' if as_text else 'VIEW'} {typed} AS {select}")
-    unusable = con.execute(f"SELECT count(*) FROM {typed} WHERE _reason IS NOT NULL").fetchall()[0][0]
-    if unusable:
-        con.execute(
-            f"INSERT INTO raw.quarantine SELECT {literal(export)}, {file_no}, t._row_no, t._reason, "
-            f"{_as_delivered(list(columns))} FROM chunk JOIN {typed} AS t USING (_row_no) "
-            f"WHERE t._reason IS NOT NULL"
-        )
     extra = [name for name in columns if all(name != column.name for column in contract.columns)]
     if extra:
         content = '"_extra"' if extra == ["_extra"] else _as_delivered(extra)
@@ -472,22 +470,50 @@ def _store_chunk(
             f"INSERT INTO raw.extra_values SELECT {literal(export)}, {file_no}, _row_no, "
             f"replace({content}, chr(65533), '?') AS content FROM chunk WHERE content IS NOT NULL"
         )
-    viewers = ""
-    if contract.has_viewer:
-        ledger.number_new_viewers(con, typed, settings.secret)
-        viewers = "JOIN raw.viewers AS viewers ON viewers.viewer_id = t.viewer_id"
     status, reason = relations.standing(contract)
     values = ", ".join(
-        "viewers.viewer_no" if column.name == "viewer_id" else f"t.{quoted(column.name)}"
-        for column in contract.columns
+        "t._viewer_no" if column.name == "viewer_id" else f"t.{quoted(column.name)}" for column in contract.columns
     )
-    con.execute(
+    stored = con.execute(
         f"INSERT INTO raw.{export} SELECT {values}, {file_no}, t._row_no, {status}, {reason} "
-        f"FROM {typed} AS t {viewers} {relations.parent_joins(contract)} WHERE t._reason IS NULL"
-    )
+        f"FROM {typed} AS t {relations.parent_joins(contract)} WHERE t._reason IS NULL"
+    ).fetchall()[0][0]
+    # Rows that were not stored are looked for only where there are any.
+    if unusable := table.num_rows - stored:
+        con.execute(
+            f"INSERT INTO raw.quarantine SELECT {literal(export)}, {file_no}, t._row_no, t._reason, "
+            f"{_as_delivered(list(columns))} FROM chunk JOIN {typed} AS t USING (_row_no) "
+            f"WHERE t._reason IS NOT NULL"
+        )
     con.unregister("chunk")
     row.rows_in += table.num_rows + len(bad)
     row.quarantined += unusable + len(bad)
+
+
+def _with_viewer_numbers(
+    con: duckdb.DuckDBPyConnection,
+    settings: Settings,
+    contract: Contract,
+    source: Source,
+    folder_values: dict[str, str],
+    table: pa.Table,
+) -> pa.Table:
+    """The chunk with `_viewer_no`: each distinct value of its viewer_id is typed and looked up once, not once per row."""
+    if "viewer_id" in table.column_names:
+        given = table.column("viewer_id").combine_chunks()
+    else:
+        given = pa.repeat(pa.scalar(folder_values.get("viewer_id"), pa.string()), table.num_rows)
+    if pa.types.is_nested(given.type):
+        distinct, places = given, pa.array(np.arange(len(given)))
+    else:
+        encoded = given.dictionary_encode()
+        distinct, places = encoded.dictionary, encoded.indices
+    con.register("given_viewers", pa.table({"viewer_id": distinct, "place": pa.array(np.arange(len(distinct)))}))
+    column = next(column for column in contract.columns if column.name == "viewer_id")
+    viewer_id = typed_value(column, distinct.type, source.null_tokens)
+    numbers = ledger.number_viewers(con, f"SELECT place, {viewer_id} AS viewer_id FROM given_viewers", settings.secret)
+    con.unregister("given_viewers")
+    return table.append_column("_viewer_no", numbers.take(places))
 
 
 def _as_delivered(names: list[str]) -> str:

@@ -114,24 +114,32 @@ def insert_file(con: duckdb.DuckDBPyConnection, row: FileRow, run_id: str) -> No
     )  # fmt: skip
 
 
-def number_new_viewers(con: duckdb.DuckDBPyConnection, relation: str, secret: str) -> None:
-    """Number every viewer_id of `relation` that has none, with a key that only the secret can recompute."""
+def number_viewers(con: duckdb.DuckDBPyConnection, relation: str, secret: str) -> pa.Array:
+    """viewer_no of each row of `relation`, a query of (place, viewer_id), in order of place; null where there is no id.
+
+    A viewer_id that has none yet gets a number, and a key that only the secret can recompute.
+    """
+    con.execute(f"CREATE OR REPLACE TEMP TABLE viewers_met AS {relation}")
     new = con.sql(
-        f"SELECT DISTINCT r.viewer_id FROM {relation} AS r ANTI JOIN raw.viewers AS known "
-        "ON known.viewer_id = r.viewer_id WHERE r.viewer_id IS NOT NULL"
+        "SELECT DISTINCT met.viewer_id FROM viewers_met AS met ANTI JOIN raw.viewers AS known "
+        "ON known.viewer_id = met.viewer_id WHERE met.viewer_id IS NOT NULL"
     ).to_arrow_table()
-    if not new.num_rows:
-        return
-    ids = sorted(new.column("viewer_id").to_pylist())
-    first = con.execute("SELECT coalesce(max(viewer_no), 0) + 1 FROM raw.viewers").fetchall()[0][0]
-    numbered = {
-        "viewer_no": pa.array(range(first, first + len(ids)), pa.int32()),
-        "viewer_id": ids,
-        "viewer_key": [hmac.digest(secret.encode(), viewer.encode(), "sha256").hex()[:32] for viewer in ids],
-    }
-    con.register("new_viewers", pa.table(numbered))
-    con.execute("INSERT INTO raw.viewers SELECT * FROM new_viewers")
-    con.unregister("new_viewers")
+    if new.num_rows:
+        ids = sorted(new.column("viewer_id").to_pylist())
+        first = con.execute("SELECT coalesce(max(viewer_no), 0) + 1 FROM raw.viewers").fetchall()[0][0]
+        numbered = {
+            "viewer_no": pa.array(range(first, first + len(ids)), pa.int32()),
+            "viewer_id": ids,
+            "viewer_key": [hmac.digest(secret.encode(), viewer.encode(), "sha256").hex()[:32] for viewer in ids],
+        }
+        con.register("new_viewers", pa.table(numbered))
+        con.execute("INSERT INTO raw.viewers SELECT * FROM new_viewers")
+        con.unregister("new_viewers")
+    found = con.sql(
+        "SELECT viewers.viewer_no FROM viewers_met AS met LEFT JOIN raw.viewers AS viewers "
+        "ON viewers.viewer_id = met.viewer_id ORDER BY met.place"
+    ).to_arrow_table()
+    return found.column("viewer_no").combine_chunks()
 
 
 def row_as_json(contract: Contract) -> str:

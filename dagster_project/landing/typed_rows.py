@@ -36,9 +36,10 @@ def typed_select(
     folder_values: Mapping[str, str],
     null_tokens: tuple[str, ...],
     landed_at: datetime,
+    passed_on: tuple[str, ...],
     relation: str,
 ) -> str:
-    """A SELECT over `relation`: _row_no, each contract column typed, and _reason (null = the row is fine).
+    """A SELECT over `relation`: the columns passed on, each contract column typed, and _reason (null = the row is fine).
 
     columns: the file's column types; a column it lacks is taken from folder_values, else null.
     """
@@ -73,15 +74,22 @@ def typed_select(
             )
     cases.extend(contract.checks)
     whens = " ".join(f"WHEN {condition} THEN {literal(reason)}" for reason, condition in cases)
+    others = ", ".join(passed_on)
     passed = ", ".join(
         f"c.{quoted(column.name)} AS {quoted('c_' + column.name)}" for column in contract.columns
     )
     names = ", ".join(quoted(column.name) for column in contract.columns)
     return (
-        f"SELECT _row_no, {names}, CASE {whens} END AS _reason FROM ("
-        f"SELECT _row_no, {passed}, {', '.join(typed)} FROM ("
-        f"SELECT _row_no, {', '.join(cleaned)} FROM {relation}) AS c)"
+        f"SELECT {others}, {names}, CASE {whens} END AS _reason FROM ("
+        f"SELECT {others}, {passed}, {', '.join(typed)} FROM ("
+        f"SELECT {others}, {', '.join(cleaned)} FROM {relation}) AS c)"
     )
+
+
+def typed_value(column: Column, kind: pa.DataType, null_tokens: tuple[str, ...]) -> str:
+    """SQL of one column's typed value, null where it is none, over a relation that has it as delivered."""
+    family, expression = _cleaned(column, kind, None, null_tokens)
+    return _typed(column, family, expression)[0]
 
 
 def _cleaned(
