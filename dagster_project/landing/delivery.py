@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -15,7 +15,8 @@ import numpy as np
 import pyarrow as pa
 
 from dagster_project.landing import ledger, relations
-from dagster_project.landing.adapters import canonical_batches, lookup_hash
+from dagster_project.landing.adapters import lookup_hash
+from dagster_project.landing.ahead import Reader
 from dagster_project.landing.contracts import ALWAYS_NEEDED, CONTRACTS, FILE_OVER_LIMIT, Contract
 from dagster_project.landing.discovery import Delivery, deliveries
 from dagster_project.landing.ledger import FileRow
@@ -23,9 +24,6 @@ from dagster_project.landing.readers import BadRow, FileRejected, Sought, Source
 from dagster_project.landing.typed_rows import literal, quoted, typed_select, typed_value
 from dagster_project.settings import Settings, UserError, roll_back
 
-# Eight of DuckDB's row groups: a statement of fewer rows leaves more groups that have to be written twice.
-CHUNK_ROWS = 983_040
-CHUNK_BYTES = 256 * 1024 * 1024
 CHECKSUM_MISMATCH = "bytes do not match the .sha256 beside the file"
 SETTLED_SECONDS = 5
 
@@ -101,20 +99,38 @@ def land(
     _refuse_never_delivered(con, {item.export for item in found})
     summary = LandingSummary(unknown_folders=unknown)
     known = _KnownFiles(con)
-    for contract in CONTRACTS.values():
-        known.reading_otherwise = _reading_otherwise(con, contract)
-        for delivery in found:
-            if delivery.export == contract.export:
-                _take(con, settings, run_id, delivery, known, summary, progress)
-        resolution = relations.resolve(con, contract, settings.quarantine_limit_of(contract.export))
-        if resolution.key_conflicts:
-            summary.key_conflicts[contract.export] = resolution.key_conflicts
-        _add_rejudged(con, run_id, resolution.verdicts, summary)
+    in_order = [delivery for export in CONTRACTS for delivery in found if delivery.export == export]
+    new = [delivery for delivery in in_order if _may_be_new(delivery, known, settings)]
+    following = {one.path: after for one, after in itertools.pairwise(new)}
+    with Reader(settings, lambda delivery: following.get(delivery.path)) as reader:
+        _land_exports(con, settings, run_id, in_order, reader, known, summary, progress)
     con.execute("DELETE FROM raw.unresolved_parents")
     _remember_looks(con, known.new_looks)
     _refuse_never_delivered(con, set())
     _summarise(con, run_id, summary)
     return summary
+
+
+def _land_exports(
+    con: duckdb.DuckDBPyConnection,
+    settings: Settings,
+    run_id: str,
+    in_order: list[Delivery],
+    reader: Reader,
+    known: _KnownFiles,
+    summary: LandingSummary,
+    progress: Callable[[str], None] | None,
+) -> None:
+    """Each export's files, then the standing of its rows, parents first."""
+    for contract in CONTRACTS.values():
+        known.reading_otherwise = _reading_otherwise(con, contract)
+        for delivery in in_order:
+            if delivery.export == contract.export:
+                _take(con, settings, run_id, delivery, reader, known, summary, progress)
+        resolution = relations.resolve(con, contract, settings.quarantine_limit_of(contract.export))
+        if resolution.key_conflicts:
+            summary.key_conflicts[contract.export] = resolution.key_conflicts
+        _add_rejudged(con, run_id, resolution.verdicts, summary)
 
 
 def _refuse_never_delivered(con: duckdb.DuckDBPyConnection, tonight: set[str]) -> None:
@@ -129,6 +145,13 @@ def _refuse_never_delivered(con: duckdb.DuckDBPyConnection, tonight: set[str]) -
     ).fetchall()
     why = f"; {rejected[0][0]} was rejected: {rejected[0][1]}" if rejected else ""
     raise UserError(f"never delivered: {', '.join(missing)}; put their files into EXPORTS/<export>/{why}")
+
+
+def _may_be_new(delivery: Delivery, known: _KnownFiles, settings: Settings) -> bool:
+    """Whether a file's bytes will have to be looked at: it may be opened, and looks otherwise than when it was hashed."""
+    if delivery.refused is not None or delivery.size > settings.max_file_bytes:
+        return False
+    return known.looks.get(delivery.relative, ())[:3] != (delivery.size, delivery.mtime_ns, delivery.inode)
 
 
 # --- one file ----------------------------------------------------------------------------------------------
@@ -175,6 +198,7 @@ def _take(
     settings: Settings,
     run_id: str,
     delivery: Delivery,
+    reader: Reader,
     known: _KnownFiles,
     summary: LandingSummary,
     progress: Callable[[str], None] | None,
@@ -191,7 +215,7 @@ def _take(
         return
     try:
         if (earlier := known.reading_otherwise.get(delivery.relative)) is not None:
-            _read_again(con, settings, delivery, earlier, known, summary)
+            _read_again(con, settings, delivery, earlier, reader, known, summary)
         checksum = _expected_checksum(delivery.companion)
         look = (delivery.size, delivery.mtime_ns, delivery.inode, checksum)
         if known.looks.get(delivery.relative) == look:
@@ -216,7 +240,7 @@ def _take(
                 row.loaded_at = min([row.loaded_at, *(earlier.loaded_at for earlier in same)])
                 if progress:
                     progress(f"landing {delivery.relative}")
-                _load(con, settings, run_id, delivery, row, checksum, known, summary)
+                _load(con, settings, run_id, delivery, row, checksum, reader, known, summary)
         # A file as young as this could still change without its time stamp showing it.
         if time.time() - delivery.mtime_ns / 1e9 > SETTLED_SECONDS:
             known.new_looks.append((delivery.relative, *look))
@@ -271,6 +295,7 @@ def _load(
     delivery: Delivery,
     row: FileRow,
     checksum: str | None,
+    reader: Reader,
     known: _KnownFiles,
     summary: LandingSummary,
 ) -> None:
@@ -280,7 +305,7 @@ def _load(
     try:
         if checksum not in (None, row.sha256):
             raise FileRejected(CHECKSUM_MISMATCH)
-        _store_file(con, settings, contract, delivery, row, known)
+        _store_file(con, settings, contract, delivery, row, reader, known)
         if _has_changed(delivery):
             raise _StillWritten
         _record(con, row, run_id, known, summary)
@@ -314,6 +339,7 @@ def _read_again(
     settings: Settings,
     delivery: Delivery,
     earlier: FileRow,
+    reader: Reader,
     known: _KnownFiles,
     summary: LandingSummary,
 ) -> None:
@@ -329,7 +355,7 @@ def _read_again(
     con.execute("BEGIN")
     try:
         relations.withdraw(con, contract, earlier.file_no)
-        _store_file(con, settings, contract, delivery, row, known)
+        _store_file(con, settings, contract, delivery, row, reader, known)
         if _has_changed(delivery):
             raise _StillWritten
         ledger.update_file(con, row)
@@ -350,18 +376,18 @@ def _store_file(
     contract: Contract,
     delivery: Delivery,
     row: FileRow,
+    reader: Reader,
     known: _KnownFiles,
 ) -> None:
     """Store the rows of a file and complete its ledger row; raises FileRejected for one not to be taken."""
-    row.adapter, source = canonical_batches(
-        delivery.path, contract.export, settings, dict(delivery.folder_values), con
-    )
+    file, chunks = reader.open(delivery, con)
+    row.adapter, source = file.adapter, file.source
     names = {column.name for column in contract.columns}
     offered = {name: value for name, value in delivery.folder_values if name in names}
     if source.columns_known:
         _refuse_missing_columns(contract, {*source.columns, *offered})
     sound_rows = 0
-    for table, bad in _chunks(source):
+    for table, bad in chunks:
         sound_rows += table.num_rows
         _store_chunk(con, settings, contract, source, offered, row, table, bad)
     if not source.columns_known and sound_rows:
@@ -398,7 +424,8 @@ def _store_file(
 def judge_file(con: duckdb.DuckDBPyConnection, settings: Settings, delivery: Delivery) -> FileRow:
     """The ledger row a file would get; its rows are stored in `con`, a database of raw.* nobody else reads."""
     row = FileRow(ledger.next_file_no(con), delivery.export, delivery.relative, None, delivery.size)
-    _store_file(con, settings, CONTRACTS[delivery.export], delivery, row, _KnownFiles(con))
+    with Reader(settings) as reader:
+        _store_file(con, settings, CONTRACTS[delivery.export], delivery, row, reader, _KnownFiles(con))
     return row
 
 
@@ -406,32 +433,6 @@ def _refuse_missing_columns(contract: Contract, present: set[str]) -> None:
     missing = [column.name for column in contract.columns if column.required and column.name not in present]
     if missing:
         raise FileRejected(f"required column {', '.join(missing)} is missing")
-
-
-def _chunks(source: Source) -> Iterator[tuple[pa.Table, list[BadRow]]]:
-    """Batches gathered into tables large enough for a statement each, the next read while one is stored."""
-    gathered = _gathered(source)
-    with ThreadPoolExecutor(max_workers=1) as reader:
-        reading = reader.submit(next, gathered, None)
-        while (chunk := reading.result()) is not None:
-            reading = reader.submit(next, gathered, None)
-            yield chunk
-
-
-def _gathered(source: Source) -> Iterator[tuple[pa.Table, list[BadRow]]]:
-    tables: list[pa.Table] = []
-    bad: list[BadRow] = []
-    rows = size = 0
-    for batch in source.batches:
-        tables.append(batch.table)
-        bad.extend(batch.bad)
-        rows += batch.table.num_rows
-        size += batch.table.nbytes
-        if rows >= CHUNK_ROWS or size >= CHUNK_BYTES:
-            yield pa.concat_tables(tables, promote_options="default"), bad
-            tables, bad, rows, size = [], [], 0, 0
-    if tables:
-        yield pa.concat_tables(tables, promote_options="default"), bad
 
 
 def _store_chunk(
@@ -508,11 +509,12 @@ def _with_viewer_numbers(
     else:
         encoded = given.dictionary_encode()
         distinct, places = encoded.dictionary, encoded.indices
-    con.register("given_viewers", pa.table({"viewer_id": distinct, "place": pa.array(np.arange(len(distinct)))}))
     column = next(column for column in contract.columns if column.name == "viewer_id")
-    viewer_id = typed_value(column, distinct.type, source.null_tokens)
-    numbers = ledger.number_viewers(con, f"SELECT place, {viewer_id} AS viewer_id FROM given_viewers", settings.secret)
+    con.register("given_viewers", pa.table({"viewer_id": distinct, "place": np.arange(len(distinct))}))
+    typed = typed_value(column, distinct.type, source.null_tokens)
+    ids = con.sql(f"SELECT {typed} AS viewer_id FROM given_viewers ORDER BY place").to_arrow_table().column("viewer_id")
     con.unregister("given_viewers")
+    numbers = ledger.number_viewers(con, ids.combine_chunks(), settings.secret)
     return table.append_column("_viewer_no", numbers.take(places))
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import duckdb
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from dagster_project.landing.contracts import CONTRACTS, Contract
 from dagster_project.landing.typed_rows import literal, quoted
@@ -114,32 +116,42 @@ def insert_file(con: duckdb.DuckDBPyConnection, row: FileRow, run_id: str) -> No
     )  # fmt: skip
 
 
-def number_viewers(con: duckdb.DuckDBPyConnection, relation: str, secret: str) -> pa.Array:
-    """viewer_no of each row of `relation`, a query of (place, viewer_id), in order of place; null where there is no id.
+def number_viewers(con: duckdb.DuckDBPyConnection, ids: pa.Array, secret: str) -> pa.Array:
+    """viewer_no of each of these viewer ids, null where there is no id.
 
     A viewer_id that has none yet gets a number, and a key that only the secret can recompute.
     """
-    con.execute(f"CREATE OR REPLACE TEMP TABLE viewers_met AS {relation}")
-    new = con.sql(
-        "SELECT DISTINCT met.viewer_id FROM viewers_met AS met ANTI JOIN raw.viewers AS known "
-        "ON known.viewer_id = met.viewer_id WHERE met.viewer_id IS NOT NULL"
-    ).to_arrow_table()
-    if new.num_rows:
-        ids = sorted(new.column("viewer_id").to_pylist())
+    numbers = np.zeros(len(ids), dtype=np.int32)
+    con.register("viewers_met", pa.table({"viewer_id": ids, "place": np.arange(len(ids))}))
+    found = con.execute(
+        "SELECT met.place, known.viewer_no FROM viewers_met AS met JOIN raw.viewers AS known ON known.viewer_id = met.viewer_id"
+    ).fetchnumpy()
+    con.unregister("viewers_met")
+    numbers[found["place"]] = found["viewer_no"]
+    without = (numbers == 0) & ids.is_valid().to_numpy(zero_copy_only=False)
+    if without.any():
+        unknown = ids.filter(pa.array(without))
+        new = sorted(set(unknown.to_pylist()))
         first = con.execute("SELECT coalesce(max(viewer_no), 0) + 1 FROM raw.viewers").fetchall()[0][0]
-        numbered = {
-            "viewer_no": pa.array(range(first, first + len(ids)), pa.int32()),
-            "viewer_id": ids,
-            "viewer_key": [hmac.digest(secret.encode(), viewer.encode(), "sha256").hex()[:32] for viewer in ids],
-        }
+        keys = list(map(_keyed_by(secret), new))
+        numbered = {"viewer_no": np.arange(first, first + len(new), dtype=np.int32), "viewer_id": new, "viewer_key": keys}
         con.register("new_viewers", pa.table(numbered))
         con.execute("INSERT INTO raw.viewers SELECT * FROM new_viewers")
         con.unregister("new_viewers")
-    found = con.sql(
-        "SELECT viewers.viewer_no FROM viewers_met AS met LEFT JOIN raw.viewers AS viewers "
-        "ON viewers.viewer_id = met.viewer_id ORDER BY met.place"
-    ).to_arrow_table()
-    return found.column("viewer_no").combine_chunks()
+        numbers[without] = pc.index_in(unknown, pa.array(new, ids.type)).to_numpy(zero_copy_only=False) + first
+    return pa.array(numbers, mask=numbers == 0)
+
+
+def _keyed_by(secret: str) -> Callable[[str], str]:
+    """viewer_id → viewer_key: 32 hex digits of its HMAC-SHA256, the secret taken in once for all."""
+    begun = hmac.new(secret.encode(), digestmod="sha256")
+
+    def viewer_key(viewer_id: str) -> str:
+        keyed = begun.copy()
+        keyed.update(viewer_id.encode())
+        return keyed.hexdigest()[:32]
+
+    return viewer_key
 
 
 def row_as_json(contract: Contract) -> str:

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from dagster_project.landing import clear_changes, delivery
+from dagster_project.landing import ahead, clear_changes, delivery
 from dagster_project.landing.discovery import place_of
 from dagster_project.landing.readers import FileRejected, open_source
 from dagster_project.settings import UserError
@@ -40,7 +40,7 @@ def test_rows_and_verdicts_do_not_depend_on_how_many_rows_are_stored_at_a_time(
     world: World, monkeypatch: pytest.MonkeyPatch, in_a_chunk: int
 ):
     monkeypatch.setattr("dagster_project.landing.readers.BATCH_ROWS", 1)
-    monkeypatch.setattr(delivery, "CHUNK_ROWS", in_a_chunk)
+    monkeypatch.setattr(ahead, "CHUNK_ROWS", in_a_chunk)
     world.put_required(viewer_events=False)
     events = [{**EVENT, "event_id": f"e{number}", "viewer_id": f"v{number % 5}"} for number in range(40)]
     events[17]["event_type"] = "teleport"
