@@ -5,14 +5,16 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from dagster_project.settings import UserError
 
 
-def replace_folder(out: Path, files: Mapping[str, bytes], private: bool = True) -> None:
+def replace_folder(out: Path, files: Mapping[str, bytes] | Iterable[tuple[str, bytes]], private: bool = True) -> None:
     """Write the files and put the folder in place of what was there: 0600 in folders 0700, else 0644 in 0755.
+
+    files: by path, or as pairs that are made one after the other while what was there still is.
 
     A folder without the owner's right to write is sealed; it is left alone and UserError says so.
     """
@@ -25,7 +27,7 @@ def replace_folder(out: Path, files: Mapping[str, bytes], private: bool = True) 
     for left_over in (beside, replaced):
         shutil.rmtree(left_over, ignore_errors=True)
     try:
-        for path, content in files.items():
+        for path, content in files.items() if isinstance(files, Mapping) else files:
             _write(beside / path, content, private)
         _sync(beside)
         if out.exists():
@@ -39,6 +41,9 @@ def replace_folder(out: Path, files: Mapping[str, bytes], private: bool = True) 
         raise UserError(
             f"cannot write {out}: {error.strerror or error}; free space or mend its rights and run again"
         ) from error
+    except BaseException:
+        shutil.rmtree(beside, ignore_errors=True)
+        raise
     shutil.rmtree(replaced, ignore_errors=True)
 
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import csv
+import itertools
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 from dagster_project.reports.folder import replace_folder
 from dagster_project.reports.policy_in_force import policy_in_force
-from dagster_project.site.earlier import RECORD, record_of, session_fingerprints, standing_pages
+from dagster_project.site.beside import session_pages
+from dagster_project.site.earlier import session_fingerprints, standing_pages, with_record
 from dagster_project.site.marts import read_scenes, read_site_month
-from dagster_project.site.pages import is_provisional, session_page, site_pages
+from dagster_project.site.pages import SitePages, is_provisional, session_page
 from dagster_project.site.raw_rows import RawRows
 
 
@@ -40,9 +43,16 @@ def build_site(
     standing = standing_pages(out, made_of)
     anew = [session["session_id"] for session in content.sessions if session_page(session["session_id"]) not in standing]
     content = replace(content, scenes=read_scenes(marts_db, anew))
-    pages = site_pages(content, policy, weighed_roles(policy_dir, month), scorecards_href, raw_rows, standing)
-    files = standing | {path: page.encode("utf-8", "replace") for path, page in pages.items()}
-    replace_folder(out, files | {RECORD: record_of(made_of, files)}, private=False)
+    pages = SitePages(content, policy, weighed_roles(policy_dir, month), scorecards_href)
+
+    def files() -> Iterator[tuple[str, bytes]]:
+        for path in sorted(standing):
+            yield path, (out / path).read_bytes()
+        with session_pages(pages, anew, raw_rows) as of_sessions:
+            for path, page in itertools.chain(pages.others(), of_sessions):
+                yield path, page.encode("utf-8", "replace")
+
+    replace_folder(out, with_record(made_of, files()), private=False)
 
 
 def weighed_roles(policy_dir: Path, month: str) -> dict[str, list[str]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -23,14 +23,14 @@ from dagster_project.site.raw_rows import RawRows
 RECORD = ".made_of.json"
 
 
-def standing_pages(folder: Path, fingerprints: Mapping[str, str]) -> dict[str, bytes]:
+def standing_pages(folder: Path, fingerprints: Mapping[str, str]) -> set[str]:
     """The pages of `folder` (by path) that were made of these fingerprints and still are what was written then."""
     try:
         record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
         made_of = {str(page): (str(fingerprint), str(digest)) for page, (fingerprint, digest) in record.items()}
     except (OSError, ValueError, AttributeError, TypeError):
-        return {}
-    found = {}
+        return set()
+    found = set()
     for page, fingerprint in fingerprints.items():
         earlier, digest = made_of.get(page, ("", ""))
         if earlier != fingerprint:
@@ -40,14 +40,18 @@ def standing_pages(folder: Path, fingerprints: Mapping[str, str]) -> dict[str, b
         except OSError:
             continue
         if hashlib.sha256(content).hexdigest() == digest:
-            found[page] = content
+            found.add(page)
     return found
 
 
-def record_of(fingerprints: Mapping[str, str], pages: Mapping[str, bytes]) -> bytes:
-    """The hidden file of a folder: page → its fingerprint and the digest of its bytes."""
-    record = {page: (fingerprint, hashlib.sha256(pages[page]).hexdigest()) for page, fingerprint in sorted(fingerprints.items())}
-    return json.dumps(record, indent=0).encode()
+def with_record(fingerprints: Mapping[str, str], pages: Iterable[tuple[str, bytes]]) -> Iterator[tuple[str, bytes]]:
+    """The pages, and behind them the hidden file of their folder: page → its fingerprint and the digest of its bytes."""
+    record = {}
+    for page, content in pages:
+        if page in fingerprints:
+            record[page] = fingerprints[page], hashlib.sha256(content).hexdigest()
+        yield page, content
+    yield RECORD, json.dumps(dict(sorted(record.items())), indent=0).encode()
 
 
 def session_fingerprints(month: SiteMonth, shared: tuple[Any, ...], raw_rows: RawRows | None) -> dict[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -23,7 +23,6 @@ from dagster_project.reports.published import days_in, month_before
 from dagster_project.reports.safe_text import page_link
 from dagster_project.site import plots, words
 from dagster_project.site.marts import INSIGHT_ROWS, Insight, Row, SiteMonth
-from dagster_project.site.raw_rows import RawRows
 
 TEMPLATES = Path(__file__).parent / "templates"
 # (file, zh, en) in the order of the menu.
@@ -104,87 +103,88 @@ def site_environment(currency: str) -> Environment:
     return environment
 
 
-def site_pages(
-    month: SiteMonth,
-    policy: PolicyInForce,
-    weights: dict[str, list[str]],
-    scorecards_href: str | None,
-    raw_rows: RawRows | None = None,
-    standing: Collection[str] = (),
-) -> dict[str, str]:
-    """Every page by its path. weights: KPI → the roles it has weight for; scorecards_href: their folder.
+class SitePages:
+    """The pages of a month's site, each made when it is asked for.
 
-    standing: paths of session pages to leave out, because they stand as they should already.
+    weights: KPI → the roles it has weight for; scorecards_href: their folder.
     """
-    environment = site_environment(month.currency)
-    shared: dict[str, Any] = {
-        "month": month,
-        "before": month_before(month.month),
-        "provisional": is_provisional(month),
-        "data_through": month.data_through,
-        "scorecards_href": scorecards_href,
-        "insight_table": partial(insight_table, month),
-        "insight_title": insight_title,
-        "insight_rows": INSIGHT_ROWS,
-        "sentences": words.SENTENCES,
-        "sessions_of": _by(month.sessions, "room_id"),
-        "local": partial(local, month),
-    }
 
-    def render(page: str, template: str, **context: Any) -> str:
-        beside = [
-            (month.insights[name], most_telling(month.insights[name]))
-            for name in BESIDE.get(page, ())
-            if name in month.insights and month.insights[name].rows
-        ]
-        return environment.get_template(template).render(
-            **{**shared, "page": page, "beside": beside, "root": "../" * page.count("/"), **context}
-        )
+    def __init__(self, month: SiteMonth, policy: PolicyInForce, weights: dict[str, list[str]], scorecards_href: str | None):
+        self.month = month
+        self.policy = policy
+        self.weights = weights
+        self.scorecards_href = scorecards_href
+        self._environment = site_environment(month.currency)
+        self._sessions = {session["session_id"]: session for session in month.sessions}
+        self._around = neighbours(month)
+        self._shared: dict[str, Any] = {
+            "month": month,
+            "before": month_before(month.month),
+            "provisional": is_provisional(month),
+            "data_through": month.data_through,
+            "scorecards_href": scorecards_href,
+            "insight_table": partial(insight_table, month),
+            "insight_title": insight_title,
+            "insight_rows": INSIGHT_ROWS,
+            "sentences": words.SENTENCES,
+            "sessions_of": _by(month.sessions, "room_id"),
+            "local": partial(local, month),
+        }
 
-    pages = {
-        "index.html": render("index.html", "overview.html.j2", **_overview(month)),
-        "sessions.html": render("sessions.html", "sessions.html.j2", **_sessions(month)),
-        "audience.html": render("audience.html", "audience.html.j2", **_audience(month, policy)),
-        "products.html": render("products.html", "products.html.j2", **_products(month)),
-        "scenes.html": render("scenes.html", "scenes.html.j2", sums=_sums),
-        "funnel.html": render("funnel.html", "funnel.html.j2", **_funnel(month)),
-        "staff.html": render("staff.html", "staff.html.j2", **_staff(month)),
-        "insights.html": render("insights.html", "insights.html.j2", questions=_questions(month)),
-        "checks.html": render("checks.html", "checks.html.j2", **_checks(month)),
-        "kpis.html": render("kpis.html", "kpis.html.j2", **dictionary(month.registry, weights)),
-    }
-    for name, insight in month.insights.items():
-        page = file_path("insights", name)
-        pages[page] = render(page, "insight.html.j2", insight=insight)
-    online = {session_id: plots.sparkline(peaks) for session_id, peaks in month.online.items()}
-    for room_id in month.rooms:
-        if shared["sessions_of"].get(room_id):
-            page = file_path("rooms", room_id)
-            pages[page] = render(page, "room.html.j2", **_room(month, room_id), online=online)
-    around = neighbours(month)
-    for session in month.sessions:
-        page = session_page(session["session_id"])
-        if page in standing:
-            continue
-        raw = (rows.get(session["session_id"], []) for rows in (raw_rows.files, raw_rows.lines)) if raw_rows else ([], [])
-        pages[page] = render(
-            page,
+    def of_session(self, session_id: str, files: Sequence[Row], lines: Sequence[Row]) -> str:
+        """A session's page, of its minutes in month.scenes. files, lines: the raw rows behind it, as RawRows has them."""
+        return self._render(
+            session_page(session_id),
             "session.html.j2",
-            **_session(month, session),
-            around=around[session["session_id"]],
-            raw=tuple(raw),
+            **_session(self.month, self._sessions[session_id]),
+            around=self._around[session_id],
+            raw=(files, lines),
             # A page that tells of the whole month's data would change every night.
             data_through=None,
         )
-    for product_id, rows in month.product_sessions.items():
-        page = file_path("products", product_id)
-        pages[page] = render(page, "product.html.j2", **_product(month, product_id, rows))
-    on_duty = _sessions_on_duty(month)
-    for role, people in _people_by_role(month):
-        for staff_id in people:
-            page = file_path("staff", staff_id)
-            pages[page] = render(page, "staff_member.html.j2", **_person(month, role, staff_id, on_duty))
-    return pages
+
+    def others(self) -> Iterator[tuple[str, str]]:
+        """(path, page) of every page but those of sessions."""
+        month = self.month
+        for page, template, context in (
+            ("index.html", "overview.html.j2", _overview(month)),
+            ("sessions.html", "sessions.html.j2", _sessions(month)),
+            ("audience.html", "audience.html.j2", _audience(month, self.policy)),
+            ("products.html", "products.html.j2", _products(month)),
+            ("scenes.html", "scenes.html.j2", {"sums": _sums}),
+            ("funnel.html", "funnel.html.j2", _funnel(month)),
+            ("staff.html", "staff.html.j2", _staff(month)),
+            ("insights.html", "insights.html.j2", {"questions": _questions(month)}),
+            ("checks.html", "checks.html.j2", _checks(month)),
+            ("kpis.html", "kpis.html.j2", dictionary(month.registry, self.weights)),
+        ):
+            yield page, self._render(page, template, **context)
+        for name, insight in month.insights.items():
+            page = file_path("insights", name)
+            yield page, self._render(page, "insight.html.j2", insight=insight)
+        online = {session_id: plots.sparkline(peaks) for session_id, peaks in month.online.items()}
+        for room_id in month.rooms:
+            if self._shared["sessions_of"].get(room_id):
+                page = file_path("rooms", room_id)
+                yield page, self._render(page, "room.html.j2", **_room(month, room_id), online=online)
+        for product_id, rows in month.product_sessions.items():
+            page = file_path("products", product_id)
+            yield page, self._render(page, "product.html.j2", **_product(month, product_id, rows))
+        on_duty = _sessions_on_duty(month)
+        for role, people in _people_by_role(month):
+            for staff_id in people:
+                page = file_path("staff", staff_id)
+                yield page, self._render(page, "staff_member.html.j2", **_person(month, role, staff_id, on_duty))
+
+    def _render(self, page: str, template: str, **context: Any) -> str:
+        beside = [
+            (self.month.insights[name], most_telling(self.month.insights[name]))
+            for name in BESIDE.get(page, ())
+            if name in self.month.insights and self.month.insights[name].rows
+        ]
+        return self._environment.get_template(template).render(
+            **{**self._shared, "page": page, "beside": beside, "root": "../" * page.count("/"), **context}
+        )
 
 
 def session_page(session_id: str) -> str:
