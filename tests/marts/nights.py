@@ -20,10 +20,17 @@ MARTS = [
 ]  # fmt: skip
 
 
-def settings_for(root: Path) -> Settings:
-    return settings_from_env(
-        {"EXPORTS": str(root / "exports"), "DATA": str(root / "data"), "VIEWER_KEY_SECRET": SECRET}
+def settings_for(root: Path, data: Path | None = None) -> Settings:
+    """Settings of a warehouse not built yet: below root, or in `data`, which is emptied but for dbt's parse of the project.
+
+    That parse is of paths in it and takes longer than to build a small world.
+    """
+    settings = settings_from_env(
+        {"EXPORTS": str(root / "exports"), "DATA": str(data or root / "data"), "VIEWER_KEY_SECRET": SECRET}
     )
+    for file in settings.private.glob("warehouse.duckdb*"):
+        file.unlink()
+    return settings
 
 
 def build_night(settings: Settings, *, full_refresh: bool, policy: Path | None = None) -> list[str]:
