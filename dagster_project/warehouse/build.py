@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import functools
 import os
+import shutil
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -16,6 +18,8 @@ from dagster_project import beforehand
 from dagster_project.settings import REPOSITORY, Settings, UserError
 
 PROJECT = REPOSITORY / "dbt"
+# The latest parse made from this checkout, for a warehouse that has none yet.
+LATEST_PARSE = PROJECT / "target" / "partial_parse.msgpack"
 # Models that list dates to rebuild, kept until a publish holds them.
 DATE_LISTS = ("int_dates_affected", "int_dates_followed_up", "int_measure_dates_affected")
 
@@ -120,16 +124,36 @@ def parse_project(settings: Settings) -> Any:
 
 @functools.lru_cache(maxsize=4)
 def _parsed(target: Path, options: tuple[str, ...]) -> Any:
+    from dbt.adapters.duckdb.credentials import DuckDBCredentials
     from dbt.cli.main import dbtRunner
 
+    # dbt throws a parse away when what a connection is made of has changed, since a model may ask for it. Ours do not, and
+    # warehouses differ in nothing but their paths and limits.
+    DuckDBCredentials._connection_keys = lambda self: ("database", "schema")
     target.mkdir(mode=0o700, parents=True, exist_ok=True)
+    parse = target / LATEST_PARSE.name
+    if not parse.exists():
+        _copy(LATEST_PARSE, parse)
     try:
         outcome = dbtRunner().invoke(["parse", *options])
     finally:
         close_handles()
     if not outcome.success:
         raise UserError(f"the dbt project cannot be parsed: {first_line(outcome.exception)}")
+    if not LATEST_PARSE.exists() or LATEST_PARSE.stat().st_mtime < parse.stat().st_mtime:
+        _copy(parse, LATEST_PARSE)
     return outcome.result
+
+
+def _copy(source: Path, to: Path) -> None:
+    """Copy a file whole or not at all: a parse only saves time, and a checkout may be read-only."""
+    beside = to.with_name(f".{to.name}.{os.getpid()}")
+    with suppress(OSError):
+        to.parent.mkdir(exist_ok=True)
+        shutil.copyfile(source, beside)
+        beside.replace(to)
+    with suppress(OSError):
+        beside.unlink(missing_ok=True)
 
 
 def target_folder(settings: Settings) -> Path:

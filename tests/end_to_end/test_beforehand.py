@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,6 +18,7 @@ import pytest
 
 from dagster_project import beforehand
 from dagster_project.settings import REPOSITORY, Settings, settings_from_env
+from dagster_project.warehouse import build
 from dagster_project.warehouse.build import _parsed, parse_project, target_folder
 
 WORKS = f"{Path(__file__).stem}_works"
@@ -107,3 +110,50 @@ time.sleep(600)
     while psutil.pid_exists(helper) and psutil.Process(helper).status() != psutil.STATUS_ZOMBIE:
         assert time.monotonic() < deadline, "the process is left behind"
         time.sleep(0.05)
+
+
+def files_parsed(settings: Settings) -> int:
+    """How many files dbt read anew for the parse that lies in the target folder."""
+    return json.loads((target_folder(settings) / "perf_info.json").read_text())["parsed_path_count"]
+
+
+def test_a_new_warehouse_begins_from_the_latest_parse_and_reads_what_has_changed_since(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = tmp_path / "checkout" / "dbt"
+    shutil.copytree(build.PROJECT, project, ignore=shutil.ignore_patterns("target"))
+    monkeypatch.setattr(build, "PROJECT", project)
+    monkeypatch.setattr(build, "LATEST_PARSE", project / "target" / "partial_parse.msgpack")
+    first, second, third = (
+        settings_from_env({"DATA": str(tmp_path / name), "DUCKDB_MEMORY_LIMIT": limit})
+        for name, limit in (("first", "1GB"), ("second", "2GB"), ("third", "1GB"))
+    )
+    whole = parse_project(first)
+    assert files_parsed(first) > 100
+    again = parse_project(second)
+    assert files_parsed(second) == 0
+    first_sums, second_sums = ({name: node.checksum.checksum for name, node in one.nodes.items()} for one in (whole, again))
+    assert first_sums == second_sums
+    model = project / "models" / "staging" / "stg_rooms.sql"
+    model.write_text(model.read_text() + "\n-- of today\n")
+    changed = parse_project(third)
+    assert 0 < files_parsed(third) < 20
+    assert changed.nodes["model.live_commerce.stg_rooms"].raw_code.endswith("-- of today")
+
+
+@pytest.mark.parametrize("latest", ["torn", "in no folder"])
+def test_a_parse_that_cannot_be_begun_from_or_kept_is_made_whole(
+    latest: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    where = tmp_path / "latest" / "partial_parse.msgpack"
+    if latest == "torn":
+        where.parent.mkdir()
+        where.write_bytes(b"\x81\xa5nodes")
+    else:
+        where.parent.write_text("a file")
+    monkeypatch.setattr(build, "LATEST_PARSE", where)
+    settings = settings_from_env({"DATA": str(tmp_path / "data")})
+    assert len(parse_project(settings).nodes) > 100
+    assert files_parsed(settings) > 100
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["data", "latest"]
+    assert not list(target_folder(settings).glob(".partial*"))
