@@ -38,7 +38,7 @@ class OpenedFile:
 class Reader:
     """One thread that reads, and what it has begun; a context manager.
 
-    following: the file likely to be asked for after one, by that one's path; none is read ahead where it has no entry.
+    following: the file likely to be asked for after one; None to read none ahead.
     Two chunks are held at most, the one being stored and the one read.
     """
 

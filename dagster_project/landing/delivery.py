@@ -148,7 +148,7 @@ def _refuse_never_delivered(con: duckdb.DuckDBPyConnection, tonight: set[str]) -
 
 
 def _may_be_new(delivery: Delivery, known: _KnownFiles, settings: Settings) -> bool:
-    """Whether a file's bytes will have to be looked at: it may be opened, and looks otherwise than when it was hashed."""
+    """Whether a file may bring rows: it may be opened, and looks otherwise than when it was hashed."""
     if delivery.refused is not None or delivery.size > settings.max_file_bytes:
         return False
     return known.looks.get(delivery.relative, ())[:3] != (delivery.size, delivery.mtime_ns, delivery.inode)
@@ -451,9 +451,11 @@ def _store_chunk(
     if bad:
         _quarantine_bad_rows(con, export, file_no, bad)
     passed_on: tuple[str, ...] = ("_row_no",)
+    viewer_no = _unused("_viewer_no", table.column_names)
     if contract.has_viewer:
-        table = _with_viewer_numbers(con, settings, contract, source, folder_values, table)
-        passed_on += ("_viewer_no",)
+        numbers = _viewer_numbers(con, settings, contract, source, folder_values, table)
+        table = table.append_column(viewer_no, numbers)
+        passed_on += (quoted(viewer_no),)
     con.register("chunk", table)
     select = typed_select(contract, columns, folder_values, source.null_tokens, row.loaded_at, passed_on, "chunk")
     # Text is costly to type, so it is typed once into a table; typed columns are as well read twice.
@@ -473,14 +475,16 @@ def _store_chunk(
         )
     status, reason = relations.standing(contract)
     values = ", ".join(
-        "t._viewer_no" if column.name == "viewer_id" else f"t.{quoted(column.name)}" for column in contract.columns
+        f"t.{quoted(viewer_no)}" if column.name == "viewer_id" else f"t.{quoted(column.name)}" for column in contract.columns
     )
     stored = con.execute(
         f"INSERT INTO raw.{export} SELECT {values}, {file_no}, t._row_no, {status}, {reason} "
         f"FROM {typed} AS t {relations.parent_joins(contract)} WHERE t._reason IS NULL"
     ).fetchall()[0][0]
-    # Rows that were not stored are looked for only where there are any.
-    if unusable := table.num_rows - stored:
+    unusable = 0
+    if stored != table.num_rows:
+        # Only then is there anything to look for.
+        unusable = con.execute(f"SELECT count(*) FROM {typed} WHERE _reason IS NOT NULL").fetchall()[0][0]
         con.execute(
             f"INSERT INTO raw.quarantine SELECT {literal(export)}, {file_no}, t._row_no, t._reason, "
             f"{_as_delivered(list(columns))} FROM chunk JOIN {typed} AS t USING (_row_no) "
@@ -491,31 +495,39 @@ def _store_chunk(
     row.quarantined += unusable + len(bad)
 
 
-def _with_viewer_numbers(
+def _unused(name: str, names: list[str]) -> str:
+    """The name, or a longer one where a file has it already, in whatever case."""
+    while name in map(str.lower, names):
+        name += "_"
+    return name
+
+
+def _viewer_numbers(
     con: duckdb.DuckDBPyConnection,
     settings: Settings,
     contract: Contract,
     source: Source,
     folder_values: dict[str, str],
     table: pa.Table,
-) -> pa.Table:
-    """The chunk with `_viewer_no`: each distinct value of its viewer_id is typed and looked up once, not once per row."""
+) -> pa.Array:
+    """The viewer_no of each row: each distinct value of viewer_id is typed and looked up once, not once per row."""
     if "viewer_id" in table.column_names:
         given = table.column("viewer_id").combine_chunks()
     else:
         given = pa.repeat(pa.scalar(folder_values.get("viewer_id"), pa.string()), table.num_rows)
-    if pa.types.is_nested(given.type):
-        distinct, places = given, pa.array(np.arange(len(given)))
-    else:
+    try:
         encoded = given.dictionary_encode()
         distinct, places = encoded.dictionary, encoded.indices
+    except pa.ArrowNotImplementedError:
+        # Of lists, records and small decimals Arrow has no dictionary.
+        distinct, places = given, pa.array(np.arange(len(given)))
     column = next(column for column in contract.columns if column.name == "viewer_id")
     con.register("given_viewers", pa.table({"viewer_id": distinct, "place": np.arange(len(distinct))}))
     typed = typed_value(column, distinct.type, source.null_tokens)
     ids = con.sql(f"SELECT {typed} AS viewer_id FROM given_viewers ORDER BY place").to_arrow_table().column("viewer_id")
     con.unregister("given_viewers")
     numbers = ledger.number_viewers(con, ids.combine_chunks(), settings.secret)
-    return table.append_column("_viewer_no", numbers.take(places))
+    return numbers.take(places)
 
 
 def _as_delivered(names: list[str]) -> str:

@@ -232,6 +232,7 @@ def open_csv(path: Path, settings: Settings, wanted: Collection[str] | None = No
     source = Source({}, iter(()), null_tokens=("", "-"))
     file = io.BufferedReader(_BlockFile(_utf8_blocks(path, settings, encoding, source)), BLOCK_BYTES)
     header = _csv_header(file, settings)
+    _refuse_names(header, wanted)
     source.columns = {name: pa.string() for name in header if name}
     source.batches = _csv_batches(file, header, settings, wanted)
     return source
@@ -525,6 +526,7 @@ def open_parquet(path: Path, settings: Settings, wanted: Collection[str] | None 
     doubled = sorted({name for name in schema.names if schema.names.count(name) > 1})
     if doubled:
         raise FileRejected(f"column {', '.join(doubled)} stands twice in the schema")
+    _refuse_names(schema.names, wanted)
     columns = {item.name: _plain_type(item.type) for item in schema}
     source = Source(columns, iter(()))
     source.batches = _parquet_batches(file, source, settings, wanted)
@@ -625,6 +627,16 @@ def _is_clean(text: pa.Array) -> bool:
     if not data.isascii():
         text.validate(full=True)
     return True
+
+
+def _refuse_names(names: list[str], wanted: Collection[str] | None) -> None:
+    """Raises FileRejected for a column that would be taken for another: SQL knows no case, and rows are numbered."""
+    for name in names:
+        twins = [other for other in names if other != name and other.lower() == name.lower()]
+        if twins and name in (wanted or ()):
+            raise FileRejected(f"column {name} stands there as {', '.join(twins)} too")
+        if name.lower() == "_row_no":
+            raise FileRejected(f"column {name} has the name by which landing numbers rows; rename it")
 
 
 # --- rows that cannot be kept ------------------------------------------------------------------------------

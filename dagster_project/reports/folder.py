@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from dagster_project.settings import UserError
@@ -26,25 +27,34 @@ def replace_folder(out: Path, files: Mapping[str, bytes] | Iterable[tuple[str, b
     beside, replaced = out.parent / f".{out.name}.writing", out.parent / f".{out.name}.replaced"
     for left_over in (beside, replaced):
         shutil.rmtree(left_over, ignore_errors=True)
+    pairs = iter(files.items() if isinstance(files, Mapping) else files)
     try:
-        for path, content in files.items() if isinstance(files, Mapping) else files:
-            _write(beside / path, content, private)
-        _sync(beside)
-        if out.exists():
-            out.rename(replaced)
-        beside.rename(out)
-        _sync(out.parent)
-    except OSError as error:
+        # What fails while a file is made is not the disk's fault.
+        for path, content in pairs:
+            with _told(out):
+                _write(beside / path, content, private)
+        with _told(out):
+            _sync(beside)
+            if out.exists():
+                out.rename(replaced)
+            beside.rename(out)
+            _sync(out.parent)
+    except BaseException:
         if replaced.exists() and not out.exists():
             replaced.rename(out)
         shutil.rmtree(beside, ignore_errors=True)
+        raise
+    shutil.rmtree(replaced, ignore_errors=True)
+
+
+@contextmanager
+def _told(out: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
         raise UserError(
             f"cannot write {out}: {error.strerror or error}; free space or mend its rights and run again"
         ) from error
-    except BaseException:
-        shutil.rmtree(beside, ignore_errors=True)
-        raise
-    shutil.rmtree(replaced, ignore_errors=True)
 
 
 def digests(files: Mapping[str, bytes]) -> dict[str, str]:

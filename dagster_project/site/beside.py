@@ -1,4 +1,4 @@
-"""Session pages from two processes: there are most of them, and Python fills a template on one processor."""
+"""A site's pages from two processes: most are those of sessions, and Python fills a template on one processor."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import subprocess
 import sys
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 from dagster_project.settings import REPOSITORY
@@ -19,39 +19,40 @@ from dagster_project.site.raw_rows import RawRows
 
 # Starting a process takes as long as about so many pages.
 WORTH_A_PROCESS = 20
+# How long a page may be waited for when nothing else is left to do; one takes a tenth of a second.
+PAGE_SECONDS = 60
 READY = b"ready\n"
 COMMAND = [sys.executable, "-m", "dagster_project.site.beside"]
 
 
-@contextmanager
-def session_pages(pages: SitePages, sessions: Sequence[str], raw_rows: RawRows | None) -> Iterator[Iterator[tuple[str, str]]]:
-    """(path, page) of these sessions, in any order, the other process already at work when they are asked for.
+def site_pages(pages: SitePages, sessions: Sequence[str], raw_rows: RawRows | None) -> Generator[tuple[str, str]]:
+    """(path, page) of every page of a site, of sessions only these, in any order. A generator to be closed.
 
-    Where it fails or ends early, all that it did not hand over are made here.
+    Where the other process does not start, fails, ends early or falls silent, this one makes what is missing.
     """
     waiting = deque(sessions)
     helper = None
     if len(sessions) >= WORTH_A_PROCESS and (os.cpu_count() or 1) > 1:
-        helper = _Helper(pages, waiting, raw_rows)
+        with suppress(OSError, RuntimeError):
+            helper = _Helper(pages, waiting, raw_rows)
     try:
-        yield _made(pages, waiting, raw_rows, helper)
+        # What comes from there is passed on after each page made here, so that little is held.
+        for other in pages.others():
+            yield other
+            if helper:
+                yield from helper.made()
+        while waiting or helper:
+            if helper:
+                yield from helper.made(wait=not waiting)
+                helper = helper if helper.goes_on else None
+            try:
+                session_id = waiting.popleft()
+            except IndexError:
+                continue
+            yield session_page(session_id), pages.of_session(session_id, *_raw(raw_rows, session_id))
     finally:
         if helper:
             helper.dismiss()
-
-
-def _made(
-    pages: SitePages, waiting: deque[str], raw_rows: RawRows | None, helper: _Helper | None
-) -> Iterator[tuple[str, str]]:
-    while waiting or helper:
-        if helper:
-            yield from helper.made(wait=not waiting)
-            helper = helper if helper.goes_on else None
-        try:
-            session_id = waiting.popleft()
-        except IndexError:
-            continue
-        yield session_page(session_id), pages.of_session(session_id, *_raw(raw_rows, session_id))
 
 
 def _raw(raw_rows: RawRows | None, session_id: str) -> tuple[list[dict], list[dict]]:
@@ -63,21 +64,38 @@ class _Helper:
 
     def __init__(self, pages: SitePages, waiting: deque[str], raw_rows: RawRows | None):
         self.goes_on = True
+        self._owed: str | None = None
+        self._made: queue.SimpleQueue[tuple[str, str] | None] = queue.SimpleQueue()
         self._process = subprocess.Popen(
             COMMAND, cwd=REPOSITORY, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
         )
-        self._made: queue.SimpleQueue[tuple[str, str] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._hand_out, args=(pages, waiting, raw_rows), daemon=True)
-        self._thread.start()
+        try:
+            self._thread.start()
+        except RuntimeError:
+            self._process.kill()
+            self._process.communicate()
+            raise
 
-    def made(self, wait: bool) -> Iterator[tuple[str, str]]:
-        """(path, page) of what it has made; wait: until it makes no more. goes_on tells whether it may make others."""
-        while wait or not self._made.empty():
-            one = self._made.get()
+    def made(self, wait: bool = False) -> Iterator[tuple[str, str]]:
+        """(path, page) of what it has made; wait: also of what it was given and still owes. goes_on: it may make others."""
+        while True:
+            owes = wait and self._owed is not None
+            try:
+                one = self._made.get(timeout=PAGE_SECONDS) if owes else self._made.get_nowait()
+            except queue.Empty:
+                if owes:
+                    # Its thread then gives back what it has not made.
+                    self._process.kill()
+                    continue
+                break
             if one is None:
-                self.goes_on = False
-                return
+                wait = True
+                break
             yield one
+        if wait:
+            self.goes_on = False
+            self.dismiss()
 
     def dismiss(self) -> None:
         """End the process, whatever it does."""
@@ -88,26 +106,25 @@ class _Helper:
     def _hand_out(self, pages: SitePages, waiting: deque[str], raw_rows: RawRows | None) -> None:
         asked, answers = self._process.stdin, self._process.stdout
         assert asked is not None and answers is not None
-        session_id = None
         try:
             # Minutes and raw rows go with each session, so that they are not held twice.
             month = replace(pages.month, scenes={})
             pickle.dump((month, pages.policy, pages.weights, pages.scorecards_href), asked)
             asked.flush()
             # A session given to a process that is not ready would wait there instead of being made here.
-            while answers.readline() == READY:
-                session_id = waiting.pop()
-                pickle.dump((session_id, pages.month.scenes.get(session_id, []), *_raw(raw_rows, session_id)), asked)
+            while answers.readline() == READY and waiting:
+                self._owed = waiting.pop()
+                rows = pages.month.scenes.get(self._owed, []), *_raw(raw_rows, self._owed)
+                pickle.dump((self._owed, *rows), asked)
                 asked.flush()
-                self._made.put((session_page(session_id), pickle.load(answers)))
-                session_id = None
-        except IndexError:
-            pass
+                self._made.put((session_page(self._owed), pickle.load(answers)))
+                self._owed = None
         except Exception:
-            # It is gone, or broke off in the middle of a page.
-            if session_id is not None:
-                waiting.append(session_id)
+            # It is gone, or broke off in the middle of a page; or another took the last session just now.
+            if self._owed is not None:
+                waiting.append(self._owed)
         finally:
+            self._owed = None
             self._made.put(None)
 
 

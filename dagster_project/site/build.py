@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import csv
-import itertools
-from collections.abc import Iterator
+from collections.abc import Generator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 from dagster_project.reports.folder import replace_folder
 from dagster_project.reports.policy_in_force import policy_in_force
-from dagster_project.site.beside import session_pages
+from dagster_project.site.beside import site_pages
 from dagster_project.site.earlier import session_fingerprints, standing_pages, with_record
 from dagster_project.site.marts import read_scenes, read_site_month
 from dagster_project.site.pages import SitePages, is_provisional, session_page
@@ -45,14 +45,15 @@ def build_site(
     content = replace(content, scenes=read_scenes(marts_db, anew))
     pages = SitePages(content, policy, weighed_roles(policy_dir, month), scorecards_href)
 
-    def files() -> Iterator[tuple[str, bytes]]:
+    def files() -> Generator[tuple[str, bytes]]:
         for path in sorted(standing):
             yield path, (out / path).read_bytes()
-        with session_pages(pages, anew, raw_rows) as of_sessions:
-            for path, page in itertools.chain(pages.others(), of_sessions):
+        with closing(site_pages(pages, anew, raw_rows)) as made:
+            for path, page in made:
                 yield path, page.encode("utf-8", "replace")
 
-    replace_folder(out, with_record(made_of, files()), private=False)
+    with closing(files()) as made:
+        replace_folder(out, with_record(made_of, standing, made), private=False)
 
 
 def weighed_roles(policy_dir: Path, month: str) -> dict[str, list[str]]:

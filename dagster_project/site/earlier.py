@@ -23,14 +23,14 @@ from dagster_project.site.raw_rows import RawRows
 RECORD = ".made_of.json"
 
 
-def standing_pages(folder: Path, fingerprints: Mapping[str, str]) -> set[str]:
-    """The pages of `folder` (by path) that were made of these fingerprints and still are what was written then."""
+def standing_pages(folder: Path, fingerprints: Mapping[str, str]) -> dict[str, str]:
+    """The pages of `folder` that were made of these fingerprints and still are what was written then: path → digest."""
     try:
         record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
         made_of = {str(page): (str(fingerprint), str(digest)) for page, (fingerprint, digest) in record.items()}
     except (OSError, ValueError, AttributeError, TypeError):
-        return set()
-    found = set()
+        return {}
+    found = {}
     for page, fingerprint in fingerprints.items():
         earlier, digest = made_of.get(page, ("", ""))
         if earlier != fingerprint:
@@ -40,16 +40,21 @@ def standing_pages(folder: Path, fingerprints: Mapping[str, str]) -> set[str]:
         except OSError:
             continue
         if hashlib.sha256(content).hexdigest() == digest:
-            found.add(page)
+            found[page] = digest
     return found
 
 
-def with_record(fingerprints: Mapping[str, str], pages: Iterable[tuple[str, bytes]]) -> Iterator[tuple[str, bytes]]:
-    """The pages, and behind them the hidden file of their folder: page → its fingerprint and the digest of its bytes."""
+def with_record(
+    fingerprints: Mapping[str, str], standing: Mapping[str, str], pages: Iterable[tuple[str, bytes]]
+) -> Iterator[tuple[str, bytes]]:
+    """The pages, and behind them the hidden file of their folder: page → its fingerprint and the digest of its bytes.
+
+    A standing page keeps the digest it was found with: were it changed meanwhile, the next night would find out.
+    """
     record = {}
     for page, content in pages:
         if page in fingerprints:
-            record[page] = fingerprints[page], hashlib.sha256(content).hexdigest()
+            record[page] = fingerprints[page], standing.get(page) or hashlib.sha256(content).hexdigest()
         yield page, content
     yield RECORD, json.dumps(dict(sorted(record.items())), indent=0).encode()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -115,7 +116,7 @@ def test_what_an_adapter_reads_is_opened_again_at_its_turn(
     assert {("a", 1), ("b", 1), ("c", 1)} <= set(stored(world))
 
 
-@pytest.mark.parametrize("kind", ["text", "numbers", "dictionary", "nothing"])
+@pytest.mark.parametrize("kind", ["text", "numbers", "dictionary", "small decimals", "nothing"])
 def test_a_viewer_has_one_number_however_a_file_writes_the_id(world: World, kind: str):
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -126,6 +127,7 @@ def test_a_viewer_has_one_number_however_a_file_writes_the_id(world: World, kind
         "text": pa.array(ids, pa.string()),
         "numbers": pa.array([None if one is None else int(one) for one in ids], pa.int64()),
         "dictionary": pa.array(ids, pa.string()).dictionary_encode(),
+        "small decimals": pa.array([None if one is None else Decimal(one) for one in ids], pa.decimal32(3, 0)),
         "nothing": pa.array([None] * len(ids), pa.null()),
     }[kind]
     table = pa.Table.from_pylist([{**EVENT, "event_id": f"e{number}"} for number in range(len(ids))])
@@ -143,3 +145,36 @@ def test_a_viewer_has_one_number_however_a_file_writes_the_id(world: World, kind
     assert found == [(number, "78"[(number - 1) % 2]) for number in range(1, 41)]
     assert world.rows("SELECT row_no, reason FROM raw.quarantine") == [(41, "null required value")]
     assert world.one("SELECT count(*) FROM raw.viewers WHERE viewer_id IN ('7', '8')") == 2
+
+
+@pytest.mark.parametrize("name", ["_viewer_no", "_VIEWER_NO"])
+def test_a_column_named_as_the_viewer_number_is_only_kept(world: World, name: str):
+    world.put_required()
+    world.put("orders/a.csv", [{**ORDER, "order_line_id": "A", "viewer_id": "V9", name: "77"}])
+    world.land()
+    of_a = "SELECT viewer_id FROM raw.orders JOIN raw.viewers USING (viewer_no) WHERE order_line_id = 'A'"
+    assert world.one(of_a) == "V9"
+    assert world.rows("SELECT content FROM raw.extra_values") == [(f'{{"{name}":"77"}}',)]
+
+
+@pytest.mark.parametrize(
+    ("names", "reason"),
+    [
+        (("_row_no",), "column _row_no has the name by which landing numbers rows; rename it"),
+        (("_Row_No",), "column _Row_No has the name by which landing numbers rows; rename it"),
+        (("VIEWER_ID",), "column viewer_id stands there as VIEWER_ID too"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_columns_that_would_be_taken_for_others_reject_the_file(world: World, names: tuple[str, ...], reason: str, kind: str):
+    world.put_required()
+    row = {**dict.fromkeys(names, "9"), **ORDER, "order_line_id": "A"}
+    if kind == "csv":
+        world.put("orders/a.csv", [row])
+    else:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        pq.write_table(pa.Table.from_pylist([row]), world.exports / "orders/a.parquet")
+    world.land()
+    assert world.verdict(f"orders/a.{kind}") == ("rejected", reason)

@@ -21,10 +21,7 @@ MARTS = [
 
 
 def settings_for(root: Path, data: Path | None = None) -> Settings:
-    """Settings of a warehouse not built yet: below root, or in `data`, which is emptied but for dbt's parse of the project.
-
-    That parse is of paths in it and takes longer than to build a small world.
-    """
+    """Settings of a warehouse not built yet, below root or in `data`, whose warehouse is removed and dbt's parse kept."""
     settings = settings_from_env(
         {"EXPORTS": str(root / "exports"), "DATA": str(data or root / "data"), "VIEWER_KEY_SECRET": SECRET}
     )

@@ -28,6 +28,8 @@ FAILING = {
     "says something else": "print('hello', flush=True); sys.stdin.buffer.read()",
     "breaks off inside a page": "sys.stdout.buffer.write(b'ready\\n\\x80\\x04\\x95'); sys.stdout.flush()",
     "answers with no page": "print('ready\\nready\\nready', flush=True); sys.stdin.buffer.read()",
+    "is never ready": "sys.stdin.buffer.read()",
+    "falls silent": "import time; print('ready', flush=True); time.sleep(600)",
 }
 
 
@@ -41,7 +43,12 @@ def pages(sample_data: Path) -> SitePages:
 
 @pytest.fixture(scope="module")
 def sessions(pages: SitePages) -> list[str]:
-    return [session["session_id"] for session in pages.month.sessions]
+    return [session["session_id"] for session in pages.month.sessions][: beside.WORTH_A_PROCESS + 5]
+
+
+@pytest.fixture
+def few_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(SitePages, "others", lambda self: iter([("index.html", "")]))
 
 
 @pytest.fixture(scope="module")
@@ -51,10 +58,10 @@ def raw_rows(sessions: list[str]) -> RawRows:
 
 
 def made(pages: SitePages, sessions: list[str], raw_rows: RawRows | None) -> dict[str, str]:
-    with beside.session_pages(pages, sessions, raw_rows) as of_sessions:
-        found = list(of_sessions)
-    assert len(found) == len(sessions)
-    return dict(found)
+    found = list(beside.site_pages(pages, sessions, raw_rows))
+    paths = [path for path, _ in found]
+    assert len(paths) == len(set(paths)) and "index.html" in paths
+    return {path: page for path, page in found if path.startswith("sessions/")}
 
 
 @pytest.fixture(scope="module")
@@ -86,22 +93,28 @@ def asked_for(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def test_two_processes_make_the_pages_that_one_makes(
     pages: SitePages, sessions: list[str], raw_rows: RawRows, alone: dict[str, str], asked_for: list[str]
 ) -> None:
-    with beside.session_pages(pages, sessions, raw_rows) as of_sessions:
-        # As a site does, other pages first: the process beside is at work meanwhile.
-        others = dict(pages.others())
-        found = dict(of_sessions)
-    assert found == alone and "index.html" in others
+    assert made(pages, sessions, raw_rows) == alone
     assert set(asked_for) < set(sessions), "the other process made none"
 
 
+@pytest.mark.usefixtures("few_others")
 @pytest.mark.parametrize("what", FAILING)
 def test_pages_that_the_other_process_fails_to_make_are_made_here(
     what: str, pages: SitePages, sessions: list[str], raw_rows: RawRows, alone: dict[str, str], asked_for: list[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     monkeypatch.setattr(beside, "COMMAND", [sys.executable, "-c", f"import sys; {FAILING[what]}"])
+    monkeypatch.setattr(beside, "PAGE_SECONDS", 1)
     assert made(pages, sessions, raw_rows) == alone
     assert sorted(asked_for) == sorted(sessions)
+
+
+@pytest.mark.usefixtures("few_others")
+def test_where_no_other_process_starts_all_pages_are_made_here(
+    pages: SitePages, sessions: list[str], raw_rows: RawRows, alone: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(beside, "COMMAND", ["/nowhere/python"])
+    assert made(pages, sessions, raw_rows) == alone
 
 
 def test_the_other_process_is_gone_when_pages_are_wanted_no_more(
@@ -115,10 +128,20 @@ def test_the_other_process_is_gone_when_pages_are_wanted_no_more(
         begin(self, *arguments)
 
     monkeypatch.setattr(beside._Helper, "__init__", noted)
-    with pytest.raises(ZeroDivisionError), beside.session_pages(pages, sessions, None) as of_sessions:
-        next(of_sessions)
-        1 / 0  # noqa: B018
+    made_so_far = beside.site_pages(pages, sessions, None)
+    next(made_so_far)
+    assert started[0]._process.poll() is None
+    made_so_far.close()
     assert started[0]._process.poll() is not None and not started[0]._thread.is_alive()
+
+
+def test_a_page_that_cannot_be_made_is_no_matter_of_the_disk(tmp_path: Path) -> None:
+    def broken() -> Iterator[tuple[str, bytes]]:
+        yield "index.html", b"new"
+        raise FileNotFoundError("a template")
+
+    with pytest.raises(FileNotFoundError, match="a template"):
+        replace_folder(tmp_path / "site", broken(), private=False)
 
 
 def test_a_folder_whose_pages_cannot_all_be_made_stays_as_it_was(tmp_path: Path) -> None:
