@@ -30,7 +30,7 @@ from dagster_project.landing.documents import (
     json_line_records,
     workbook_rows,
 )
-from dagster_project.landing.readers import BadRow, Batch, FileRejected, Sought, Source, format_of, open_source
+from dagster_project.landing.readers import BadRow, Batch, FileRejected, Sought, Source, format_of, open_source, refuse_names
 from dagster_project.settings import Settings
 
 CANONICAL = "canonical"
@@ -148,9 +148,7 @@ def _workbook_content(rows: list[list[Any]], known: list[Declaration]) -> Conten
     heads = [[plain(str(cell)) for cell in row] for row in rows[:HEADER_WITHIN_ROWS]]
     at = max(range(len(heads)), key=lambda index: (len(wanted & set(heads[index])), -index))
     header = heads[at]
-    doubled = sorted({name for name in header if name and header.count(name) > 1})
-    if doubled:
-        raise FileRejected(f"column {', '.join(doubled)} stands twice in the header")
+    refuse_names(header, "header")
     kept = [(index, name) for index, name in enumerate(header) if name]
 
     def records(_: Declaration) -> Iterator[tuple[int, Any]]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import itertools
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from types import TracebackType
@@ -28,15 +29,19 @@ class OpenedFile:
     def __init__(self, adapter: str, source: Source):
         self.adapter = adapter
         self.source = source
-        self._gathered = _gathered(source)
+        self._chunks = _gathered(source)
 
     def next_chunk(self) -> Chunk | None:
         """The next chunk, None behind the last; raises FileRejected where the file breaks off."""
-        return next(self._gathered, None)
+        return next(self._chunks, None)
+
+    def begin(self) -> None:
+        """Read the first chunk and keep it for next_chunk."""
+        self._chunks = itertools.chain([self.next_chunk()], self._chunks)
 
 
 class Reader:
-    """One thread that reads, and what it has begun; a context manager.
+    """One thread that reads, and the file it has begun; a context manager.
 
     following: the file likely to be asked for after one; None to read none ahead.
     Two chunks are held at most, the one being stored and the one read.
@@ -46,7 +51,7 @@ class Reader:
         self._settings = settings
         self._following = following
         self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="reader")
-        self._begun: tuple[Delivery, Future[tuple[OpenedFile, Chunk | None]]] | None = None
+        self._begun: tuple[Delivery, Future[OpenedFile]] | None = None
 
     def __enter__(self) -> Reader:
         return self
@@ -57,15 +62,20 @@ class Reader:
     def open(self, delivery: Delivery, con: duckdb.DuckDBPyConnection) -> tuple[OpenedFile, Iterator[Chunk]]:
         """The file, opened, and its chunks; raises FileRejected when no adapter takes it. con: where adapters look up."""
         begun, self._begun = self._begun, None
+        file = None
         if begun is not None and begun[0] == delivery:
             # Whatever went wrong ahead goes wrong again here, where it can be told.
             with suppress(Exception):
-                file, first = begun[1].result()
-                return file, self._chunks(delivery, file, _done(first))
-        file = OpenedFile(*canonical_batches(delivery.path, delivery.export, self._settings, _folder(delivery), con))
-        return file, self._chunks(delivery, file, self._pool.submit(file.next_chunk))
+                file = begun[1].result()
+        file = file or self._opened(delivery, con)
+        return file, self._chunks(delivery, file)
 
-    def _chunks(self, delivery: Delivery, file: OpenedFile, reading: Future[Chunk | None]) -> Iterator[Chunk]:
+    def _opened(self, delivery: Delivery, con: duckdb.DuckDBPyConnection | None = None) -> OpenedFile:
+        folder_values = dict(delivery.folder_values)
+        return OpenedFile(*canonical_batches(delivery.path, delivery.export, self._settings, folder_values, con))
+
+    def _chunks(self, delivery: Delivery, file: OpenedFile) -> Iterator[Chunk]:
+        reading = self._pool.submit(self._read_on, delivery, file)
         while (chunk := reading.result()) is not None:
             reading = self._pool.submit(self._read_on, delivery, file)
             yield chunk
@@ -76,28 +86,15 @@ class Reader:
             self._begun = after, self._pool.submit(self._begin, after)
         return chunk
 
-    def _begin(self, delivery: Delivery) -> tuple[OpenedFile, Chunk | None]:
-        # What an adapter makes of a file may hang on rows that are not stored yet; of a document it is known beforehand.
-        adapter, source = "", Source({}, iter(()))
-        if format_of(delivery.path) is not None:
-            adapter, source = canonical_batches(delivery.path, delivery.export, self._settings, _folder(delivery))
-        if adapter != CANONICAL:
-            raise LookupError(adapter)
-        file = OpenedFile(adapter, source)
-        return file, file.next_chunk()
+    def _begin(self, delivery: Delivery) -> OpenedFile:
+        # What an adapter makes of a file may hang on rows that are not stored yet; a document always needs one.
+        if format_of(delivery.path) is not None and (file := self._opened(delivery)).adapter == CANONICAL:
+            file.begin()
+            return file
+        raise LookupError(delivery.relative)
 
 
-def _folder(delivery: Delivery) -> Mapping[str, str]:
-    return dict(delivery.folder_values)
-
-
-def _done(chunk: Chunk | None) -> Future[Chunk | None]:
-    future: Future[Chunk | None] = Future()
-    future.set_result(chunk)
-    return future
-
-
-def _gathered(source: Source) -> Iterator[Chunk]:
+def _gathered(source: Source) -> Iterator[Chunk | None]:
     tables: list[pa.Table] = []
     bad: list[BadRow] = []
     rows = size = 0

@@ -149,9 +149,17 @@ def _refuse_never_delivered(con: duckdb.DuckDBPyConnection, tonight: set[str]) -
 
 def _may_be_new(delivery: Delivery, known: _KnownFiles, settings: Settings) -> bool:
     """Whether a file may bring rows: it may be opened, and looks otherwise than when it was hashed."""
-    if delivery.refused is not None or delivery.size > settings.max_file_bytes:
-        return False
-    return known.looks.get(delivery.relative, ())[:3] != (delivery.size, delivery.mtime_ns, delivery.inode)
+    return (
+        _refusal(delivery, settings) is None
+        and known.looks.get(delivery.relative, ())[:3] != (delivery.size, delivery.mtime_ns, delivery.inode)
+    )
+
+
+def _refusal(delivery: Delivery, settings: Settings) -> str | None:
+    """Why a file is not opened, None for one that is."""
+    if delivery.refused is None and delivery.size > settings.max_file_bytes:
+        return f"file is larger than {settings.max_file_bytes} bytes"
+    return delivery.refused
 
 
 # --- one file ----------------------------------------------------------------------------------------------
@@ -204,10 +212,7 @@ def _take(
     progress: Callable[[str], None] | None,
 ) -> None:
     """Land one file or record why not; nothing happens for a file that is known under its name."""
-    refused = delivery.refused
-    if refused is None and delivery.size > settings.max_file_bytes:
-        refused = f"file is larger than {settings.max_file_bytes} bytes"
-    if refused is not None:
+    if (refused := _refusal(delivery, settings)) is not None:
         if (delivery.relative, refused) not in known.refused:
             row = FileRow(ledger.next_file_no(con), delivery.export, delivery.relative, None, delivery.size)
             row.verdict, row.reason = "rejected", refused

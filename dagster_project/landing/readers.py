@@ -232,7 +232,7 @@ def open_csv(path: Path, settings: Settings, wanted: Collection[str] | None = No
     source = Source({}, iter(()), null_tokens=("", "-"))
     file = io.BufferedReader(_BlockFile(_utf8_blocks(path, settings, encoding, source)), BLOCK_BYTES)
     header = _csv_header(file, settings)
-    _refuse_names(header, wanted)
+    refuse_names(header, "header", wanted)
     source.columns = {name: pa.string() for name in header if name}
     source.batches = _csv_batches(file, header, settings, wanted)
     return source
@@ -252,11 +252,7 @@ def _csv_header(file: IO[bytes], settings: Settings) -> list[str]:
         raise FileRejected("the file is empty: it has no header row")
     if b"\r" in line.rstrip(b"\r\n"):
         raise FileRejected("lines of the file end in a carriage return alone; line feeds are needed")
-    header = [name.strip() for name in next(csv.reader(io.StringIO(line.decode(), newline="")))]
-    doubled = sorted({name for name in header if name and header.count(name) > 1})
-    if doubled:
-        raise FileRejected(f"column {', '.join(doubled)} stands twice in the header")
-    return header
+    return [name.strip() for name in next(csv.reader(io.StringIO(line.decode(), newline="")))]
 
 
 def _csv_batches(
@@ -523,10 +519,7 @@ def open_parquet(path: Path, settings: Settings, wanted: Collection[str] | None 
         schema = file.schema_arrow
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise FileRejected(f"Parquet file is cut short or corrupt: {_first_line(error)}") from None
-    doubled = sorted({name for name in schema.names if schema.names.count(name) > 1})
-    if doubled:
-        raise FileRejected(f"column {', '.join(doubled)} stands twice in the schema")
-    _refuse_names(schema.names, wanted)
+    refuse_names(schema.names, "schema", wanted)
     columns = {item.name: _plain_type(item.type) for item in schema}
     source = Source(columns, iter(()))
     source.batches = _parquet_batches(file, source, settings, wanted)
@@ -629,8 +622,14 @@ def _is_clean(text: pa.Array) -> bool:
     return True
 
 
-def _refuse_names(names: list[str], wanted: Collection[str] | None) -> None:
-    """Raises FileRejected for a column that would be taken for another: SQL knows no case, and rows are numbered."""
+def refuse_names(names: list[str], where: str, wanted: Collection[str] | None = None) -> None:
+    """Raises FileRejected for columns that would be taken for one another: SQL knows no case, and rows are numbered.
+
+    where: header or schema. wanted: the columns that are read; of others only the very same name is refused.
+    """
+    doubled = sorted({name for name in names if name and names.count(name) > 1})
+    if doubled:
+        raise FileRejected(f"column {', '.join(doubled)} stands twice in the {where}")
     for name in names:
         twins = [other for other in names if other != name and other.lower() == name.lower()]
         if twins and name in (wanted or ()):

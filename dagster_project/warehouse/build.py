@@ -133,25 +133,25 @@ def _parsed(target: Path, options: tuple[str, ...]) -> Any:
     target.mkdir(mode=0o700, parents=True, exist_ok=True)
     parse = target / LATEST_PARSE.name
     if not parse.exists():
-        _copy(LATEST_PARSE, parse)
+        _copy_newer(LATEST_PARSE, parse)
     try:
         outcome = dbtRunner().invoke(["parse", *options])
     finally:
         close_handles()
     if not outcome.success:
         raise UserError(f"the dbt project cannot be parsed: {first_line(outcome.exception)}")
-    if not LATEST_PARSE.exists() or LATEST_PARSE.stat().st_mtime < parse.stat().st_mtime:
-        _copy(parse, LATEST_PARSE)
+    _copy_newer(parse, LATEST_PARSE)
     return outcome.result
 
 
-def _copy(source: Path, to: Path) -> None:
-    """Copy a file whole or not at all: a parse only saves time, and a checkout may be read-only."""
+def _copy_newer(source: Path, to: Path) -> None:
+    """Copy a newer file, its time with it, whole or not at all: a parse only saves time, and a checkout may be read-only."""
     beside = to.with_name(f".{to.name}.{os.getpid()}")
     with suppress(OSError):
         to.parent.mkdir(exist_ok=True)
-        shutil.copyfile(source, beside)
-        beside.replace(to)
+        if not to.exists() or to.stat().st_mtime_ns < source.stat().st_mtime_ns:
+            shutil.copy2(source, beside)
+            beside.replace(to)
     with suppress(OSError):
         beside.unlink(missing_ok=True)
 

@@ -70,8 +70,8 @@ def test_every_column_of_facts_funnels_and_kpis_agrees_with_the_oracle(seed: int
 
 
 @functools.cache
-def hashes_of_one_build(world_seed: int, data: Path, exports: Path) -> dict[str, str]:
-    settings = settings_for(exports, data)
+def hashes_of_one_build(world_seed: int, data: Path, root: Path) -> dict[str, str]:
+    settings = settings_for(root, data)
     random_world(world_seed).write(settings.exports)
     build_night(settings, full_refresh=True)
     return hashes(settings)
