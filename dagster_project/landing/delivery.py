@@ -20,7 +20,7 @@ from dagster_project.landing.ahead import Reader
 from dagster_project.landing.contracts import ALWAYS_NEEDED, CONTRACTS, FILE_OVER_LIMIT, Contract
 from dagster_project.landing.discovery import Delivery, deliveries
 from dagster_project.landing.ledger import FileRow
-from dagster_project.landing.readers import BadRow, FileRejected, Sought, Source
+from dagster_project.landing.readers import BadRow, FileRejected, Sought, Source, plain_text
 from dagster_project.landing.typed_rows import literal, quoted, typed_select, typed_value
 from dagster_project.settings import Settings, UserError, roll_back
 
@@ -452,7 +452,7 @@ def _store_chunk(
 ) -> None:
     """Type one chunk: unusable rows go to raw.quarantine whole, the others to raw.<export>."""
     export, file_no = contract.export, row.file_no
-    columns = {item.name: item.type for item in table.schema if item.name != "_row_no"}
+    columns = {item.name: plain_text(item.type) for item in table.schema if item.name != "_row_no"}
     if bad:
         _quarantine_bad_rows(con, export, file_no, bad)
     passed_on: tuple[str, ...] = ("_row_no",)

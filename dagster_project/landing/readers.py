@@ -515,15 +515,28 @@ def _json_table(
 def open_parquet(path: Path, settings: Settings, wanted: Collection[str] | None = None) -> Source:
     """A Parquet file with its own types; text columns are proved to be UTF-8."""
     try:
-        file = pq.ParquetFile(path, page_checksum_verification=True, coerce_int96_timestamp_unit="us")
+        file = _opened_parquet(path)
         schema = file.schema_arrow
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise FileRejected(f"Parquet file is cut short or corrupt: {_first_line(error)}") from None
     refuse_names(schema.names, "schema", wanted)
     columns = {item.name: _plain_type(item.type) for item in schema}
     source = Source(columns, iter(()))
-    source.batches = _parquet_batches(file, source, settings, wanted)
+    repeating = _repeating(file.metadata, [name for name in wanted or () if columns.get(name) == pa.string()])
+    source.batches = _parquet_batches(path, file.metadata, repeating, source, settings, wanted)
     return source
+
+
+def _repeating(metadata: pq.FileMetaData, names: list[str]) -> list[str]:
+    """Those of the text columns of which the file holds few values and, for each row, only which: they are read so, too."""
+    places = {metadata.schema.column(place).path: place for place in range(metadata.num_columns)}
+    repeating = []
+    for name in names:
+        chunks = [metadata.row_group(group).column(places[name]) for group in range(metadata.num_row_groups) if name in places]
+        kept = [chunk.has_dictionary_page and chunk.total_uncompressed_size <= 3 * chunk.num_values for chunk in chunks]
+        if kept and all(kept) and chunks[0].physical_type == "BYTE_ARRAY":
+            repeating.append(name)
+    return repeating
 
 
 def _plain_type(kind: pa.DataType) -> pa.DataType:
@@ -548,17 +561,29 @@ def _plain_type(kind: pa.DataType) -> pa.DataType:
     return kind if any(test(kind) for test in plain) else pa.string()
 
 
+def _opened_parquet(path: Path, **options: Any) -> pq.ParquetFile:
+    return pq.ParquetFile(path, page_checksum_verification=True, coerce_int96_timestamp_unit="us", **options)
+
+
 def _parquet_batches(
-    file: pq.ParquetFile, source: Source, settings: Settings, wanted: Collection[str] | None
+    path: Path,
+    metadata: pq.FileMetaData,
+    repeating: list[str],
+    source: Source,
+    settings: Settings,
+    wanted: Collection[str] | None,
 ) -> Iterator[Batch]:
+    """Rows with the types of source.columns; text of the repeating columns stands as a dictionary."""
     row_no = 0
     try:
+        file = _opened_parquet(path, metadata=metadata, read_dictionary=repeating)
         for records in file.iter_batches(BATCH_ROWS):
             unreadable: set[int] = set()
             columns = []
             for position, (name, kind) in enumerate(source.columns.items()):
                 broken: set[int] = set()
-                columns.append(_plain_column(records.column(position), kind, broken, source))
+                column = _plain_column(records.column(position), kind, broken, source, name in repeating)
+                columns.append(column)
                 if wanted is None or name in wanted:
                     unreadable |= broken
             numbers = pa.array(np.arange(row_no + 1, row_no + 1 + records.num_rows))
@@ -569,12 +594,25 @@ def _parquet_batches(
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise FileRejected(f"Parquet file is corrupt: {_first_line(error)}") from None
     # A page whose header is damaged is passed over without an error: checksums cover what a page holds, not its kind.
-    if row_no != file.metadata.num_rows:
-        raise FileRejected(f"Parquet file is corrupt: {row_no} of its {file.metadata.num_rows} rows can be read")
+    if row_no != metadata.num_rows:
+        raise FileRejected(f"Parquet file is corrupt: {row_no} of its {metadata.num_rows} rows can be read")
 
 
-def _plain_column(column: pa.Array, kind: pa.DataType, unreadable: set[int], source: Source) -> pa.Array:
-    """The column as `kind`; positions of text that is no UTF-8, or holds U+FFFD, go to `unreadable`."""
+def _plain_column(
+    column: pa.Array, kind: pa.DataType, unreadable: set[int], source: Source, is_repeating: bool
+) -> pa.Array:
+    """The column as `kind`; positions of text that is no UTF-8, or holds U+FFFD, go to `unreadable`.
+
+    is_repeating: as a dictionary of `kind`, so that each text is looked at once.
+    """
+    if is_repeating:
+        try:
+            texts = column.dictionary.cast(pa.string())
+            if _is_clean(texts):
+                return pa.DictionaryArray.from_arrays(column.indices.cast(pa.int32()), texts)
+        except pa.ArrowInvalid:
+            pass
+        return _plain_column(column, kind, unreadable, source, False).dictionary_encode()
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()
     if pa.types.is_timestamp(column.type):
@@ -647,18 +685,25 @@ def _row_too_long(settings: Settings) -> FileRejected:
 
 def _refuse_long_rows(table: pa.Table, settings: Settings) -> None:
     """Raises FileRejected when the texts of a row together pass the cap."""
-    lengths = [
-        pc.fill_null(pc.binary_length(column), 0)
-        for column in table.columns
-        if pa.types.is_string(column.type)
-    ]
-    if not lengths or not table.num_rows:
+    texts = [column for column in table.columns if pa.types.is_string(plain_text(column.type))]
+    if sum(map(_greatest_length, texts)) <= settings.max_row_bytes:
         return
-    total = lengths[0].cast(pa.int64())
-    for length in lengths[1:]:
-        total = pc.add(total, length)
+    total: Any = pa.scalar(0, pa.int64())
+    for column in texts:
+        total = pc.add(total, pc.fill_null(pc.binary_length(column.cast(pa.string())), 0))
     if pc.max(total).as_py() > settings.max_row_bytes:
         raise _row_too_long(settings)
+
+
+def _greatest_length(column: pa.ChunkedArray) -> int:
+    """Bytes of the longest text of a column, or of its dictionaries."""
+    values = [chunk.dictionary if pa.types.is_dictionary(chunk.type) else chunk for chunk in column.chunks]
+    return max((pc.max(pc.binary_length(texts)).as_py() or 0 for texts in values), default=0)
+
+
+def plain_text(kind: pa.DataType) -> pa.DataType:
+    """The type of a column's values, of a dictionary's too."""
+    return kind.value_type if pa.types.is_dictionary(kind) else kind
 
 
 def _without_replacement(batch: Batch, wanted: Collection[str] | None) -> Batch:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from dagster_project.landing import contracts
+from dagster_project.landing import contracts, readers
 from dagster_project.landing.contracts import CONTRACTS
 from dagster_project.settings import REPOSITORY
 from tests.landing.delivered import EVENT, ORDER, REFUND, REVIEW, ROOM, SESSION, World, json_bytes, many
@@ -220,6 +221,60 @@ def test_parquet_text_that_is_no_utf8_is_quarantined(world: World):
     world.land()
     assert world.reasons("viewer_events/e.parquet") == [contracts.INVALID_UTF8]
     assert world.one("SELECT count(*) FROM raw.viewer_events WHERE text = '好'") == 1
+
+
+def test_text_that_a_parquet_file_holds_once_is_judged_as_if_each_row_held_it(tmp_path: Path):
+    # 3000 rows, of which a file with dictionaries keeps each text of these columns once.
+    rows = [{**row, "region": ["浙江", "", "-", None][at % 4]} for at, row in enumerate(many(EVENT, "event_id", 3000))]
+    for at, changed in {5: {"event_type": "teleport"}, 1700: {"session_id": None}, 2000: {"viewer_id": None}}.items():
+        rows[at] |= changed
+    texts = [[b"fine", "好".encode(), None][at % 3] for at in range(3000)]
+    texts[100], texts[101], texts[2500] = b"\xff", "half \ufffd".encode(), b"a\0b\0"
+    table = pa.Table.from_pylist(rows).drop_columns("text").append_column("text", pa.array(texts, pa.binary()))
+    landed = []
+    for name, use_dictionary in {"once": True, "each": False}.items():
+        (tmp_path / name).mkdir()
+        there = World(tmp_path / name)
+        there.put_required(viewer_events=False)
+        (there.exports / "viewer_events").mkdir()
+        file = there.exports / "viewer_events/e.parquet"
+        pq.write_table(table, file, use_dictionary=use_dictionary, row_group_size=1000)
+        names = [column.name for column in CONTRACTS["viewer_events"].columns]
+        wanted = ["session_id", "viewer_id", "event_type", "event_at", "text", "region"]
+        assert readers._repeating(pq.ParquetFile(file).metadata, names) == (wanted if use_dictionary else [])
+        there.land()
+        stored = there.rows(
+            "SELECT * EXCLUDE (viewer_no), viewer_id FROM raw.viewer_events LEFT JOIN raw.viewers USING (viewer_no) ORDER BY _row_no"
+        )
+        quarantined = there.rows("SELECT row_no, reason, content FROM raw.quarantine ORDER BY row_no")
+        landed.append((stored, quarantined, there.rows("SELECT nul_removed FROM raw.files ORDER BY path")))
+        assert len(stored) == 3000 - 5
+        assert there.rows("SELECT _row_no FROM raw.viewer_events WHERE text = 'ab'") == [(2501,)]
+    assert landed[0] == landed[1]
+    assert [(row_no, why) for row_no, why, _ in landed[0][1]] == [
+        (6, contracts.UNKNOWN_VALUE), (101, contracts.INVALID_UTF8), (102, contracts.INVALID_UTF8),
+        (1701, contracts.NULL_KEY), (2001, contracts.NULL_REQUIRED),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("use_dictionary", [True, False])
+def test_a_row_past_the_cap_rejects_a_parquet_file_however_it_holds_its_text(world: World, use_dictionary: bool):
+    world.put_required(viewer_events=False)
+    world.set(max_row_bytes=1024 * 1024)
+    (world.exports / "viewer_events").mkdir()
+    # In no row are both columns long, until one is.
+    halves = ["x" * 700_000, None]
+    rows = many(EVENT, "event_id", 100)
+    for name, both in {"apart": False, "together": True}.items():
+        texts = [halves[at % 2] for at in range(100)]
+        regions = [halves[0 if both and at == 98 else (at + 1) % 2] for at in range(100)]
+        table = pa.Table.from_pylist([{**row, "event_id": name + row["event_id"]} for row in rows]).drop_columns("text")
+        for column, values in {"text": texts, "region": regions}.items():
+            table = table.append_column(column, pa.array(values, pa.string()))
+        pq.write_table(table, world.exports / f"viewer_events/{name}.parquet", use_dictionary=use_dictionary)
+    world.land()
+    assert world.verdict("viewer_events/together.parquet") == ("rejected", "a row is longer than 1048576 bytes")
+    assert world.verdict("viewer_events/apart.parquet")[0] == "accepted"
 
 
 def test_half_a_surrogate_pair_in_json_is_quarantined(world: World):

@@ -1,11 +1,10 @@
 -- One row per viewer event of the affected dates, in the viewer's order: event_at, then leave < enter < any other, then event_id.
--- The only sort of the event table: visits, views, first values and every count read from here. enters and leaves_before tell
--- the intervals of watching apart, since an enter starts one and a leave ends one.
+-- The only sort of the event table: visits, views, first values and every count of people read from here. enters and leaves_before
+-- tell the intervals of watching apart, since an enter starts one and a leave ends one. Every text column in a sort costs as much as
+-- three numbers, so the session stands here as its number and the product not at all (int_product_events_placed).
 with sequenced as (
     select
-        sessions.session_id,
-        sessions.room_id,
-        sessions.business_date,
+        sessions.session_no,
         sessions.started_at,
         events.viewer_no,
         events.event_id,
@@ -13,7 +12,10 @@ with sequenced as (
         events.event_type = 'leave' as is_leave,
         events.event_at,
         {{ placed_within('events.event_at', 'sessions.started_at', 'sessions.ended_at') }} as placed_at,
-        events.product_id,
+        coalesce(
+            events.event_type = 'product_click' and datediff('day', products.launched_on, sessions.business_date) between 0 and 30,
+            false
+        ) as is_new_product_click,
         case when events.event_type = 'like' then coalesce(events.quantity, 1) else 0 end as likes,
         events.amount,
         events.region,
@@ -25,6 +27,7 @@ with sequenced as (
         count(*) filter (where events.event_type = 'enter') over all_of_them as all_enters
     from {{ ref('stg_viewer_events') }} as events
     inner join {{ ref('int_sessions_dated') }} as sessions on events.session_id = sessions.session_id
+    left join {{ ref('stg_products') }} as products on events.product_id = products.product_id
     where {{ is_affected('sessions.business_date') }}
     window
         so_far as (

@@ -7,7 +7,7 @@ with exposed as (
         product_id,
         viewer_no,
         min(event_at) as exposed_at
-    from {{ ref('int_events_sequenced') }}
+    from {{ ref('int_product_events_placed') }}
     where event_type = 'product_exposure'
     group by session_id, business_date, product_id, viewer_no
 ),
@@ -19,7 +19,7 @@ clicked as (
         exposed.viewer_no,
         min(events.event_at) as clicked_at
     from exposed
-    inner join {{ ref('int_events_sequenced') }} as events
+    inner join {{ ref('int_product_events_placed') }} as events
         on
             exposed.session_id = events.session_id
             and exposed.product_id = events.product_id
@@ -35,7 +35,7 @@ carted as (
         clicked.product_id,
         clicked.viewer_no
     from clicked
-    inner join {{ ref('int_events_sequenced') }} as events
+    inner join {{ ref('int_product_events_placed') }} as events
         on
             clicked.session_id = events.session_id
             and clicked.product_id = events.product_id

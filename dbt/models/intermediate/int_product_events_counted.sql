@@ -11,8 +11,7 @@ with events as (
         count(distinct viewer_no) filter (where event_type = 'product_exposure') as exposed_viewers,
         count(distinct viewer_no) filter (where event_type = 'product_click') as click_viewers,
         count(distinct viewer_no) filter (where event_type = 'add_to_cart') as cart_viewers
-    from {{ ref('int_events_sequenced') }}
-    where event_type in ('product_exposure', 'product_click', 'add_to_cart')
+    from {{ ref('int_product_events_placed') }}
     group by session_id, product_id
 ),
 

@@ -5,11 +5,11 @@ with happened as (
         session_id,
         room_id,
         business_date,
-        cast(minute as bigint) as minute,
+        minute,
         product_id,
         1 as clicks,
         0 as lines_created
-    from {{ ref('int_events_sequenced') }}
+    from {{ ref('int_product_events_placed') }}
     where event_type = 'product_click'
     union all
     select

@@ -1,7 +1,7 @@
 -- One row per live session, on its business date: the local date of started_at, whole, also when it crosses midnight.
 select
     sessions.session_id,
-    row_number() over (order by sessions.session_id) as session_no,
+    cast(row_number() over (order by sessions.session_id) as integer) as session_no,
     sessions.room_id,
     sessions.mode,
     sessions.title,

@@ -2,7 +2,7 @@
 {{ config(materialized='incremental', incremental_strategy='append', pre_hook="{{ forget_affected_dates() }}") }}
 with events as (
     select
-        session_id,
+        session_no,
         minute,
         count_if(is_view) as views,
         count_if(event_type = 'chat') as chats,
@@ -14,7 +14,7 @@ with events as (
         count_if(event_type = 'product_click') as clicks,
         count_if(event_type = 'add_to_cart') as carts
     from {{ ref('int_events_sequenced') }}
-    group by session_id, minute
+    group by session_no, minute
 ),
 
 online as (
@@ -112,7 +112,7 @@ select
     cast(coalesce(samples.stall_ms, 0) as decimal(38, 3)) as stall_ms
 from {{ ref('int_minutes_cut') }} as minutes
 inner join {{ ref('int_sessions_dated') }} as sessions on minutes.session_id = sessions.session_id
-left join events on minutes.session_id = events.session_id and minutes.minute = events.minute
+left join events on sessions.session_no = events.session_no and minutes.minute = events.minute
 left join online on minutes.session_id = online.session_id and minutes.minute = online.minute
 left join lines on minutes.session_id = lines.session_id and minutes.minute = lines.minute
 left join samples on minutes.session_id = samples.session_id and minutes.minute = samples.minute
