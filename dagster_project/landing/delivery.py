@@ -91,6 +91,8 @@ def land(
     be there was never delivered; what could be landed stays landed then.
     """
     ledger.create_tables(con)
+    # A checkpoint after each of many files would write the tables' directories as often; closing makes one.
+    con.execute("SET checkpoint_threshold = '1GB'")
     if not settings.exports.is_dir():
         raise UserError(
             f"EXPORTS is no folder: {settings.exports} (needed in it: {', '.join(ALWAYS_NEEDED)})"

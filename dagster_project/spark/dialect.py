@@ -39,7 +39,7 @@ def to_spark(sql: str) -> str:
         tree = sqlglot.parse_one(sql, read=_Read)
     except sqlglot.errors.ParseError as error:
         raise Untranslatable(str(error).splitlines()[0]) from error
-    for translate in (_qualified, _unpivots, _asof_joins, _lateral_values, _unnested_tables):
+    for translate in (_inlined, _qualified, _unpivots, _asof_joins, _lateral_values, _unnested_tables):
         translate(tree)
     # From the leaves up, so that what is wrapped has been translated already.
     for node in reversed(list(tree.walk())):
@@ -57,6 +57,12 @@ def to_spark(sql: str) -> str:
 
 
 # --- relations -----------------------------------------------------------------------------------------------
+
+
+def _inlined(tree: exp.Expr) -> None:
+    """`as not materialized` to nothing: Spark computes a common table expression anew wherever it is read."""
+    for cte in tree.find_all(exp.CTE):
+        cte.set("materialized", None)
 
 
 def _qualified(tree: exp.Expr) -> None:

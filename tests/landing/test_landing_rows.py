@@ -244,7 +244,8 @@ def test_text_that_a_parquet_file_holds_once_is_judged_as_if_each_row_held_it(tm
         assert readers._repeating(pq.ParquetFile(file).metadata, names) == (wanted if use_dictionary else [])
         there.land()
         stored = there.rows(
-            "SELECT * EXCLUDE (viewer_no), viewer_id FROM raw.viewer_events LEFT JOIN raw.viewers USING (viewer_no) ORDER BY _row_no"
+            "SELECT * EXCLUDE (viewer_no), viewer_id FROM raw.viewer_events LEFT JOIN raw.viewers USING (viewer_no) "
+            "ORDER BY _row_no"
         )
         quarantined = there.rows("SELECT row_no, reason, content FROM raw.quarantine ORDER BY row_no")
         landed.append((stored, quarantined, there.rows("SELECT nul_removed FROM raw.files ORDER BY path")))

@@ -111,6 +111,11 @@ def test_qualify_leaves_no_helper_column_in_a_star():
     assert translated.startswith("SELECT * EXCEPT (is_qualified) FROM ( SELECT *, ")
 
 
+def test_a_common_table_expression_is_never_kept():
+    written = one_line("with a as not materialized (select 1 as x) select a.x from a")
+    assert written == "WITH a AS ( SELECT 1 AS x ) SELECT a.x FROM a"
+
+
 def test_a_function_without_a_counterpart_is_named():
     with pytest.raises(Untranslatable, match="no Spark counterpart for list_zip"):
         to_spark("select list_zip(a, b) as c from t")

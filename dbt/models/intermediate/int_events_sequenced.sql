@@ -1,13 +1,14 @@
--- One row per viewer event of the affected dates, in the viewer's order: event_at, then leave < enter < any other, then event_id.
--- The only sort of the event table: visits, views, first values and every count of people read from here. enters and leaves_before
--- tell the intervals of watching apart, since an enter starts one and a leave ends one. Every text column in a sort costs as much as
--- three numbers, so the session stands here as its number and the product not at all (int_product_events_placed).
+-- One row per viewer event of the affected dates, in the viewer's order: event_at, then leave < enter < any other.
+-- The only sort of the event table: visits, views and every count of people read from here. enters and leaves_before tell the
+-- intervals of watching apart, since an enter starts one and a leave ends one.
+-- Text in a sort costs as much as three numbers, so the session stands here as its number; ids, products and what is asked of a
+-- viewer's first events alone are read elsewhere (int_product_events_placed, int_first_visits). Of events alike in instant and
+-- kind the id would decide; here none need, since they differ in nothing that intervals and counts are made of.
 with sequenced as (
     select
         sessions.session_no,
         sessions.started_at,
         events.viewer_no,
-        events.event_id,
         events.event_type,
         events.event_type = 'leave' as is_leave,
         events.event_at,
@@ -18,9 +19,6 @@ with sequenced as (
         ) as is_new_product_click,
         case when events.event_type = 'like' then coalesce(events.quantity, 1) else 0 end as likes,
         events.amount,
-        events.region,
-        events.device,
-        events.traffic_source,
         row_number() over so_far as seq,
         count(*) filter (where events.event_type = 'enter') over so_far as enters,
         count(*) filter (where events.event_type = 'leave') over so_far as leaves,
@@ -33,15 +31,13 @@ with sequenced as (
         so_far as (
             partition by cast(sessions.session_no as bigint) * 4294967296 + events.viewer_no
             order by
-                epoch_ms(events.event_at) * 4 + case events.event_type when 'leave' then 0 when 'enter' then 1 else 2 end,
-                events.event_id
+                epoch_ms(events.event_at) * 4 + case events.event_type when 'leave' then 0 when 'enter' then 1 else 2 end
             rows unbounded preceding
         ),
         all_of_them as (
             partition by cast(sessions.session_no as bigint) * 4294967296 + events.viewer_no
             order by
-                epoch_ms(events.event_at) * 4 + case events.event_type when 'leave' then 0 when 'enter' then 1 else 2 end,
-                events.event_id
+                epoch_ms(events.event_at) * 4 + case events.event_type when 'leave' then 0 when 'enter' then 1 else 2 end
             rows between unbounded preceding and unbounded following
         )
 )

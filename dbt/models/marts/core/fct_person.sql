@@ -62,7 +62,10 @@ left join {{ ref('int_people_ordered') }} as ordered
     on people.session_id = ordered.session_id and people.viewer_no = ordered.viewer_no
 left join {{ ref('int_people_played') }} as played
     on people.session_id = played.session_id and people.viewer_no = played.viewer_no
-asof left join {{ ref('int_spend_before_month') }} as spent
-    on people.viewer_no = spent.viewer_no and sessions.month > spent.month
+left join {{ ref('int_spend_before_month') }} as spent
+    on
+        people.viewer_no = spent.viewer_no
+        and sessions.month > spent.month
+        and (spent.next_month is null or sessions.month <= spent.next_month)
 left join {{ ref('int_rules_in_force') }} as low on sessions.month = low.month and low.rule = 'spend_tier_low'
 left join {{ ref('int_rules_in_force') }} as high on sessions.month = high.month and high.rule = 'spend_tier_high'
