@@ -76,6 +76,13 @@ def _graph(browser: Browser, data: Path) -> None:
                 break
         time.sleep(3)
         _take(browser, "dagster.png")
+        browser.open(f"{root}/assets/core/fct_session?view=checks")
+        for _ in range(240):
+            time.sleep(1)
+            if browser.run("/passed/i.test(document.body.innerText)"):
+                break
+        time.sleep(2)
+        _take(browser, "dagster_checks.png")
     finally:
         server.send_signal(signal.SIGINT)
         try:
