@@ -76,7 +76,8 @@ def create_tables(con: duckdb.DuckDBPyConnection) -> None:
     """)
     for contract in CONTRACTS.values():
         columns = ", ".join(
-            # No id of an event or a sample repeats: looking for those that do costs thrice what zstd does.
+            # What only happened once has an id that does not repeat (an event, a sample, a message): a dictionary of
+            # such ids is all of them, and trying for one costs thrice what zstd does.
             f"{quoted(name)} {kind}{' USING COMPRESSION zstd' if contract.earliest and name == contract.key[-1] else ''}"
             for name, kind in contract.stored_columns
         )

@@ -10,6 +10,7 @@ import itertools
 import json
 import zlib
 from collections.abc import Collection, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -606,12 +607,10 @@ def _plain_column(
     is_repeating: as a dictionary of `kind`, so that each text is looked at once.
     """
     if is_repeating:
-        try:
-            texts = column.dictionary.cast(pa.string())
-            if _is_clean(texts):
+        with suppress(pa.ArrowInvalid):
+            # Arrow keeps a dictionary of text only; other bytes come one by one.
+            if pa.types.is_dictionary(column.type) and _is_clean(texts := column.dictionary.cast(pa.string())):
                 return pa.DictionaryArray.from_arrays(column.indices.cast(pa.int32()), texts)
-        except pa.ArrowInvalid:
-            pass
         return _plain_column(column, kind, unreadable, source, False).dictionary_encode()
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()

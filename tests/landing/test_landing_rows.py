@@ -261,20 +261,23 @@ def test_text_that_a_parquet_file_holds_once_is_judged_as_if_each_row_held_it(tm
 @pytest.mark.parametrize("use_dictionary", [True, False])
 def test_a_row_past_the_cap_rejects_a_parquet_file_however_it_holds_its_text(world: World, use_dictionary: bool):
     world.put_required(viewer_events=False)
-    world.set(max_row_bytes=1024 * 1024)
+    world.set(max_row_bytes=1000)
     (world.exports / "viewer_events").mkdir()
     # In no row are both columns long, until one is.
-    halves = ["x" * 700_000, None]
-    rows = many(EVENT, "event_id", 100)
+    halves = ["x" * 700, None]
+    rows = many(EVENT, "event_id", 3000)
     for name, both in {"apart": False, "together": True}.items():
-        texts = [halves[at % 2] for at in range(100)]
-        regions = [halves[0 if both and at == 98 else (at + 1) % 2] for at in range(100)]
+        texts = [halves[at % 2] for at in range(3000)]
+        regions = [halves[0 if both and at == 98 else (at + 1) % 2] for at in range(3000)]
         table = pa.Table.from_pylist([{**row, "event_id": name + row["event_id"]} for row in rows]).drop_columns("text")
         for column, values in {"text": texts, "region": regions}.items():
             table = table.append_column(column, pa.array(values, pa.string()))
-        pq.write_table(table, world.exports / f"viewer_events/{name}.parquet", use_dictionary=use_dictionary)
+        file = world.exports / f"viewer_events/{name}.parquet"
+        pq.write_table(table, file, use_dictionary=use_dictionary)
+        repeating = readers._repeating(pq.ParquetFile(file).metadata, ["text", "region"])
+        assert repeating == (["text", "region"] if use_dictionary else [])
     world.land()
-    assert world.verdict("viewer_events/together.parquet") == ("rejected", "a row is longer than 1048576 bytes")
+    assert world.verdict("viewer_events/together.parquet") == ("rejected", "a row is longer than 1000 bytes")
     assert world.verdict("viewer_events/apart.parquet")[0] == "accepted"
 
 
