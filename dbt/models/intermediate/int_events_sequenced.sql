@@ -13,10 +13,8 @@ with sequenced as (
         events.event_type = 'leave' as is_leave,
         events.event_at,
         {{ placed_within('events.event_at', 'sessions.started_at', 'sessions.ended_at') }} as placed_at,
-        coalesce(
-            events.event_type = 'product_click' and datediff('day', products.launched_on, sessions.business_date) between 0 and 30,
-            false
-        ) as is_new_product_click,
+        events.event_type = 'product_click' and {{ is_new_product('products.launched_on', 'sessions.business_date') }}
+            as is_new_product_click,
         case when events.event_type = 'like' then coalesce(events.quantity, 1) else 0 end as likes,
         events.amount,
         row_number() over so_far as seq,
@@ -43,7 +41,7 @@ with sequenced as (
 )
 
 select
-    * exclude (started_at, leaves, all_enters),
+    * exclude (started_at, seq, leaves, all_enters),
     leaves - cast(is_leave as integer) as leaves_before,
     -- A viewer who was never seen to enter has one view, at the first sign of life.
     event_type = 'enter' or (all_enters = 0 and not is_leave and seq - leaves = 1) as is_view,

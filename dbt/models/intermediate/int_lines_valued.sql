@@ -65,7 +65,7 @@ select
     coalesce(reviews.reviews_received, 0) as reviews_received,
     coalesce(reviews.negative_reviews, 0) as negative_reviews,
     complained_lines.order_line_id is not null as is_complained,
-    coalesce(datediff('day', products.launched_on, rated.business_date) between 0 and 30, false) as is_new_product,
+    {{ is_new_product('products.launched_on', 'rated.business_date') }} as is_new_product,
     pieces.piece_no
 from rated
 left join refunds on rated.order_line_id = refunds.order_line_id
