@@ -1,7 +1,7 @@
-"""Work that a run needs later, made while its files land, in a process of its own.
+"""Work that a run needs later, made while its files land: in a process of its own, or here in a thread.
 
-What is made has to be kept where the run looks for it. A run only waits: where this process fails or ends early, the
-run does the work itself.
+What a process makes has to be kept where the run looks for it; a thread does what has to be in this process, like loading
+libraries, while DuckDB is at work. A run only waits: what fails or ends early there, it does itself.
 """
 
 from __future__ import annotations
@@ -11,13 +11,50 @@ import pickle
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from importlib import import_module
+from typing import Any
 
 from dagster_project.settings import REPOSITORY, Settings
 
 _helper: subprocess.Popen[bytes] | None = None
+_works: set[str] = set()
 _made: set[str] = set()
+_loading: Loading | None = None
+
+
+class Loading(threading.Thread):
+    """A thread that does a work for a run with these settings and keeps what it gave."""
+
+    def __init__(self, settings: Settings, work: Callable[[Settings], Any]):
+        super().__init__(name="loading", daemon=True)
+        self.settings = settings
+        self.found: Any = None
+        self._work = work
+
+    def run(self) -> None:
+        # Whatever goes wrong here goes wrong again in the run, where it can be told.
+        with suppress(Exception):
+            self.found = self._work(self.settings)
+
+
+def load(settings: Settings, work: Callable[[Settings], Any]) -> None:
+    """Start the work in a thread, once for a run with these settings."""
+    global _loading
+    if _loading is None or _loading.settings != settings:
+        _loading = Loading(settings, work)
+        _loading.start()
+
+
+def take_loaded(settings: Settings) -> Any:
+    """What the thread gave, once it is over; None where none was started for these settings, it failed, or it was taken."""
+    global _loading
+    loading, _loading = _loading, None
+    if loading is None or loading.settings != settings:
+        return None
+    loading.join()
+    return loading.found
 
 
 def begin(settings: Settings, works: Mapping[str, str]) -> None:
@@ -25,6 +62,7 @@ def begin(settings: Settings, works: Mapping[str, str]) -> None:
     global _helper
     if _helper is not None:
         return
+    _works.update(works)
     _helper = subprocess.Popen(
         [sys.executable, "-m", "dagster_project.beforehand"],
         cwd=REPOSITORY,
@@ -42,8 +80,8 @@ def begin(settings: Settings, works: Mapping[str, str]) -> None:
 
 
 def wait_for(name: str) -> None:
-    """Return once the work of that name is done, or cannot be expected of that process any more; at once where none runs."""
-    while name not in _made and _helper is not None and _helper.stdout is not None:
+    """Return once the work of that name is done, or cannot be expected of that process any more; at once where none does it."""
+    while name in _works - _made and _helper is not None and _helper.stdout is not None:
         line = _helper.stdout.readline().decode().strip()
         if not line:
             return

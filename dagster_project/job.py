@@ -6,13 +6,18 @@ import logging
 import sys
 from collections.abc import Mapping
 from datetime import date
+from typing import TYPE_CHECKING
 
+from dagster_project import beforehand
 from dagster_project import run as steps
 from dagster_project.alerts import alert
 from dagster_project.audit.suites import start_judge
 from dagster_project.run import EXIT_STATUS, Run
-from dagster_project.settings import UserError, parse_date, settings_from_env
+from dagster_project.settings import Settings, UserError, parse_date, settings_from_env
 from dagster_project.warehouse.publish import current_snapshot
+
+if TYPE_CHECKING:
+    from dagster import Definitions
 
 
 def scorecards(environ: Mapping[str, str]) -> int:
@@ -50,7 +55,7 @@ def _run(environ: Mapping[str, str], with_scorecards: bool, dates: tuple[date, d
         with steps.locked(run):
             if dates:
                 steps.ask_for_dates(run, *dates)
-            steps.land_exports(run)
+            steps.land_exports(run, at_first_file=lambda: beforehand.load(run.settings, _load_graph))
             if steps.is_up_to_date(run):
                 _nothing_to_do(run, with_scorecards)
             else:
@@ -73,17 +78,24 @@ def _nothing_to_do(run: Run, with_scorecards: bool) -> None:
     steps.write_site(run)
 
 
+def _load_graph(settings: Settings) -> Definitions:
+    """Dagster's definitions, with dbt's manifest in them; Great Expectations loads beside."""
+    start_judge()
+    from dagster_project.definitions import wiring
+
+    definitions = wiring(settings)
+    definitions.resolve_all_job_defs()  # lazily made; here it costs no time of the run
+    return definitions
+
+
 def _run_graph(run: Run, with_scorecards: bool) -> None:
     """Execute Dagster's job here; a failed step has noted in the run what went wrong."""
-    # Dagster and dbt load here while Great Expectations does beside.
-    start_judge()
+    definitions = beforehand.take_loaded(run.settings) or _load_graph(run.settings)
     import dagster as dg
-
-    from dagster_project.definitions import wiring
 
     # Our own steps say how far they are; Dagster's event log goes to the page, not to the terminal.
     logging.getLogger("dagster").propagate = False
-    job = wiring(run.settings).resolve_job_def("month_end" if with_scorecards else "nightly")
+    job = definitions.resolve_job_def("month_end" if with_scorecards else "nightly")
     # An instance of its own: in the daemon's a killed run would count as running, and hold up the nights
     # behind it; and two databases written event by event cost seconds.
     with dg.DagsterInstance.ephemeral() as instance:

@@ -12,7 +12,7 @@ import sys
 import time
 import traceback
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from dagster_project.warehouse.policy import Policy
 
 SCORE_MODELS = "fqn:live_commerce.scorecards"
-# What a warehouse's first run makes while its files land.
+# What a warehouse's first run makes while its files land; the parse only in a checkout that has none yet.
 BEFOREHAND = {
     "parse": "dagster_project.warehouse.build:parse_project",
     "moods": "dagster_project.insights.chat_sentiment:model_of_moods",
@@ -94,20 +94,25 @@ def check_policy(run: Run) -> None:
     run.policy = read_policy(run.settings.policy)
 
 
-def land_exports(run: Run) -> None:
-    """Land every new file of the exports into raw.*, one transaction per file; once in a run."""
+def land_exports(run: Run, at_first_file: Callable[[], None] = lambda: None) -> None:
+    """Land every new file of the exports into raw.*, one transaction per file; once in a run.
+
+    at_first_file: called before the first new file of them lands, if there is one.
+    """
     from dagster_project.landing import land
-    from dagster_project.warehouse.build import target_folder
+    from dagster_project.warehouse.build import LATEST_PARSE, target_folder
 
     if run.landed is not None:
         return
     is_first = not target_folder(run.settings).is_dir()
+    works = {name: path for name, path in BEFOREHAND.items() if name != "parse" or not LATEST_PARSE.exists()}
     with step(run, "land") as progress, warehouse(run.settings) as con:
 
         def landing(doing: str) -> None:
             # There is a file to land, so there will be models to build; later nights find both made.
             if is_first:
-                beforehand.begin(run.settings, BEFOREHAND)
+                beforehand.begin(run.settings, works)
+            at_first_file()
             progress(doing)
 
         run.landed = land(con, run.settings, run.run_id, landing)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import hmac
-from collections.abc import Callable, Iterable
+import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -136,27 +136,29 @@ def number_viewers(con: duckdb.DuckDBPyConnection, ids: pa.Array, secret: str) -
     without = (numbers == 0) & ids.is_valid().to_numpy(zero_copy_only=False)
     if without.any():
         unknown = ids.filter(pa.array(without))
-        new = sorted(set(unknown.to_pylist()))
-        first = con.execute("SELECT coalesce(max(viewer_no), 0) + 1 FROM raw.viewers").fetchall()[0][0]
-        keys = list(map(_keyed_by(secret), new))
-        numbered = {"viewer_no": np.arange(first, first + len(new), dtype=np.int32), "viewer_id": new, "viewer_key": keys}
-        con.register("new_viewers", pa.table(numbered))
+        con.register("unknown_viewers", pa.table({"viewer_id": unknown}))
+        # Both pads are a block of the hash, so what is hashed after them is HMAC-SHA256 (RFC 2104).
+        new = con.sql(
+            "SELECT CAST(known.n + row_number() OVER (ORDER BY viewer_id) AS INTEGER) AS viewer_no, viewer_id, "
+            "substr(sha256($outer || unhex(sha256($inner || encode(viewer_id)))), 1, 32) AS viewer_key "
+            "FROM (SELECT DISTINCT viewer_id FROM unknown_viewers) "
+            "CROSS JOIN (SELECT coalesce(max(viewer_no), 0) AS n FROM raw.viewers) AS known ORDER BY viewer_no",
+            params=_padded(secret),
+        ).to_arrow_table()
+        con.unregister("unknown_viewers")
+        con.register("new_viewers", new)
         con.execute("INSERT INTO raw.viewers SELECT * FROM new_viewers")
         con.unregister("new_viewers")
-        numbers[without] = pc.index_in(unknown, pa.array(new, ids.type)).to_numpy(zero_copy_only=False) + first
+        places = pc.index_in(unknown, new.column("viewer_id").combine_chunks())
+        numbers[without] = new.column("viewer_no").combine_chunks().take(places).to_numpy(zero_copy_only=False)
     return pa.array(numbers, mask=numbers == 0)
 
 
-def _keyed_by(secret: str) -> Callable[[str], str]:
-    """viewer_id → viewer_key: 32 hex digits of its HMAC-SHA256, the secret taken in once for all."""
-    begun = hmac.new(secret.encode(), digestmod="sha256")
-
-    def viewer_key(viewer_id: str) -> str:
-        keyed = begun.copy()
-        keyed.update(viewer_id.encode())
-        return keyed.hexdigest()[:32]
-
-    return viewer_key
+def _padded(secret: str) -> dict[str, bytes]:
+    """The secret as HMAC-SHA256 puts it before what it hashes, first (inner) and then (outer): 64 bytes each."""
+    key = secret.encode()
+    key = (hashlib.sha256(key).digest() if len(key) > 64 else key).ljust(64, b"\0")
+    return {"inner": bytes(byte ^ 0x36 for byte in key), "outer": bytes(byte ^ 0x5C for byte in key)}
 
 
 def row_as_json(contract: Contract) -> str:

@@ -40,6 +40,7 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settin
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     monkeypatch.setattr(beforehand, "_helper", None)
     monkeypatch.setattr(beforehand, "_made", set())
+    monkeypatch.setattr(beforehand, "_works", set())
     yield replace(settings_from_env({"DATA": str(tmp_path)}), secret="told through the pipe")
     if beforehand._helper is not None:
         beforehand._helper.kill()

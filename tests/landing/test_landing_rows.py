@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import hmac
 import json
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
+import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
-from dagster_project.landing import contracts, readers
+from dagster_project.landing import contracts, ledger, readers
 from dagster_project.landing.contracts import CONTRACTS
 from dagster_project.settings import REPOSITORY
 from tests.landing.delivered import EVENT, ORDER, REFUND, REVIEW, ROOM, SESSION, World, json_bytes, many
@@ -357,6 +361,29 @@ def test_a_viewer_gets_one_number_and_a_key_of_32_hex_digits_from_the_secret(wor
     )
     world.land()
     assert world.rows("SELECT viewer_no, viewer_id FROM raw.viewers ORDER BY 1") == [(1, "V1"), (2, "V2")]
+
+
+IDS = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0"), min_size=1, max_size=80)
+
+
+@settings(max_examples=60, deadline=None)
+@given(secret=IDS, ids=st.lists(st.none() | IDS, max_size=30), before=st.lists(IDS, max_size=10))
+@example(secret="k" * 64, ids=["V1"], before=[])
+@example(secret="k" * 65, ids=["V1", "\U0001f600", "\uffee"], before=["V1"])
+def test_viewers_are_numbered_in_the_order_of_their_ids_and_keyed_by_the_secret(
+    secret: str, ids: list[str | None], before: list[str]
+) -> None:
+    with duckdb.connect() as con:
+        ledger.create_tables(con)
+        ledger.number_viewers(con, pa.array(before, pa.string()), secret)
+        numbers = ledger.number_viewers(con, pa.array(ids, pa.string()), secret).to_pylist()
+        stored = con.execute("SELECT viewer_id, viewer_no, viewer_key FROM raw.viewers").fetchall()
+    later = sorted({one for one in ids if one is not None} - set(before))
+    expected = {one: number for number, one in enumerate([*sorted(set(before)), *later], 1)}
+    assert {one: number for one, number, _ in stored} == expected and len(stored) == len(expected)
+    assert numbers == [None if one is None else expected[one] for one in ids]
+    for one, _, key in stored:
+        assert key == hmac.new(secret.encode(), one.encode(), "sha256").hexdigest()[:32]
 
 
 def test_raw_tables_have_the_contract_columns_in_order_with_the_viewer_by_number(world: World):

@@ -70,9 +70,9 @@ def is_worker(pid: int) -> bool:
 
 
 def worker_at_work(store: Path) -> int | None:
-    """The last worker's pid, once the cluster has built the sequenced events and is in the middle of the models after them."""
+    """The last worker's pid, once the cluster has placed the events and is in the middle of the models after them."""
     for noted in store.glob("*/processes"):
-        built = noted.parent / "warehouse" / "intermediate.db" / "int_events_sequenced" / "_SUCCESS"
+        built = noted.parent / "warehouse" / "intermediate.db" / "int_events_placed" / "_SUCCESS"
         for pid in reversed([int(line) for line in noted.read_text().split()]):
             if built.exists() and is_worker(pid):
                 return pid

@@ -35,11 +35,11 @@ present as (
         events.event_type in ('chat', 'like', 'follow', 'share', 'gift') as is_engaged
     from phases
     inner join {{ ref('int_sessions_dated') }} as sessions on phases.session_id = sessions.session_id
-    inner join {{ ref('int_events_sequenced') }} as events
+    inner join {{ ref('int_events_placed') }} as events
         on
             sessions.session_no = events.session_no
             and events.minute between phases.first_minute and phases.last_minute
-    where not events.is_leave
+    where events.event_type <> 'leave'
 )
 
 select

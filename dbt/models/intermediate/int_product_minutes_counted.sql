@@ -2,15 +2,16 @@
 {{ config(materialized='incremental', incremental_strategy='append', pre_hook="{{ forget_affected_dates() }}") }}
 with happened as (
     select
-        session_id,
-        room_id,
-        business_date,
-        minute,
-        product_id,
+        sessions.session_id,
+        sessions.room_id,
+        sessions.business_date,
+        events.minute,
+        events.product_id,
         1 as clicks,
         0 as lines_created
-    from {{ ref('int_product_events_placed') }}
-    where event_type = 'product_click'
+    from {{ ref('int_events_placed') }} as events
+    inner join {{ ref('int_sessions_dated') }} as sessions on events.session_no = sessions.session_no
+    where events.event_type = 'product_click'
     union all
     select
         lines.session_id,

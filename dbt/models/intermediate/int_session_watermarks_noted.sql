@@ -3,7 +3,7 @@
 select
     sessions.session_id,
     sessions.business_date,
-    max(events.placed_at) as known_until
-from {{ ref('int_events_sequenced') }} as events
+    {{ placed_within('max(events.event_at)', 'sessions.started_at', 'sessions.ended_at') }} as known_until
+from {{ ref('int_events_placed') }} as events
 inner join {{ ref('int_sessions_dated') }} as sessions on events.session_no = sessions.session_no
-group by sessions.session_id, sessions.business_date
+group by sessions.session_id, sessions.business_date, sessions.started_at, sessions.ended_at

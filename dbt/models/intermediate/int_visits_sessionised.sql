@@ -1,13 +1,36 @@
--- One row per interval of watching (viewer × session), clipped to the session; zero lengths are kept. Events between the same
--- enters and leaves are of one interval; a leave alone there is first or follows a leave, and is ignored.
-with intervals as (
+-- One row per interval of watching (viewer × session), clipped to the session; zero lengths are kept.
+-- The only sort of the events, of two numbers each: who, and the place in their order, which is event_at, then leave < enter < any
+-- other. An enter starts an interval and a leave ends one, so events with as many enters so far and leaves before are of the same;
+-- a leave alone there is first or follows a leave, and is ignored.
+with placed as (
     select
-        session_no,
-        viewer_no,
+        cast(session_no as bigint) * 4294967296 + viewer_no as watcher,
+        event_at,
+        epoch_ms(event_at) * 4 + case event_type when 'leave' then 0 when 'enter' then 1 else 2 end as place,
+        event_type = 'leave' as is_leave,
+        event_type = 'enter' as is_enter
+    from {{ ref('int_events_placed') }}
+),
+
+sequenced as (
+    select
+        watcher,
+        event_at,
+        is_leave,
+        count(*) filter (where is_enter) over so_far as enters,
+        count(*) filter (where is_leave) over so_far - cast(is_leave as integer) as leaves_before
+    from placed
+    window so_far as (partition by watcher order by place rows unbounded preceding)
+),
+
+intervals as (
+    select
+        cast(watcher // 4294967296 as integer) as session_no,
+        cast(watcher % 4294967296 as integer) as viewer_no,
         min(event_at) as first_at,
         max(event_at) as last_at
-    from {{ ref('int_events_sequenced') }}
-    group by session_no, viewer_no, enters, leaves_before
+    from sequenced
+    group by watcher, enters, leaves_before
     having not bool_and(is_leave)
 )
 

@@ -4,7 +4,7 @@ with events as (
     select
         session_no,
         minute,
-        count_if(is_view) as views,
+        count_if(event_type = 'enter') as enters,
         count_if(event_type = 'chat') as chats,
         sum(likes) as likes,
         count_if(event_type = 'follow') as follows,
@@ -13,7 +13,16 @@ with events as (
         count_if(event_type = 'product_exposure') as exposures,
         count_if(event_type = 'product_click') as clicks,
         count_if(event_type = 'add_to_cart') as carts
-    from {{ ref('int_events_sequenced') }}
+    from {{ ref('int_events_placed') }}
+    group by session_no, minute
+),
+
+unannounced as (
+    select
+        session_no,
+        minute,
+        count(*) as views
+    from {{ ref('int_unannounced_views') }}
     group by session_no, minute
 ),
 
@@ -102,7 +111,8 @@ select
     hosts.host_id,
     cast(coalesce(online.peak_online, 0) as bigint) as peak_online,
     cast(coalesce(online.watch_ms, 0) * cast(0.001 as decimal(4, 3)) as decimal(18, 3)) as watch_seconds,
-    {% for count in ['views', 'chats', 'likes', 'follows', 'shares', 'gifts', 'exposures', 'clicks', 'carts'] -%}
+    cast(coalesce(events.enters, 0) + coalesce(unannounced.views, 0) as bigint) as views,
+    {% for count in ['chats', 'likes', 'follows', 'shares', 'gifts', 'exposures', 'clicks', 'carts'] -%}
         cast(coalesce(events.{{ count }}, 0) as bigint) as {{ count }},
     {% endfor -%}
     cast(coalesce(lines.orders_paid, 0) as bigint) as orders_paid,
@@ -113,6 +123,7 @@ select
 from {{ ref('int_minutes_cut') }} as minutes
 inner join {{ ref('int_sessions_dated') }} as sessions on minutes.session_id = sessions.session_id
 left join events on sessions.session_no = events.session_no and minutes.minute = events.minute
+left join unannounced on sessions.session_no = unannounced.session_no and minutes.minute = unannounced.minute
 left join online on minutes.session_id = online.session_id and minutes.minute = online.minute
 left join lines on minutes.session_id = lines.session_id and minutes.minute = lines.minute
 left join samples on minutes.session_id = samples.session_id and minutes.minute = samples.minute
