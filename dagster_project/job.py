@@ -17,7 +17,7 @@ from dagster_project.settings import Settings, UserError, parse_date, settings_f
 from dagster_project.warehouse.publish import current_snapshot
 
 if TYPE_CHECKING:
-    from dagster import Definitions
+    from dagster import DagsterInstance, Definitions
 
 
 def scorecards(environ: Mapping[str, str]) -> int:
@@ -79,12 +79,14 @@ def _nothing_to_do(run: Run, with_scorecards: bool) -> None:
 
 
 def _load_graph(settings: Settings) -> Definitions:
-    """Dagster's definitions, with dbt's manifest in them; Great Expectations loads beside."""
+    """Dagster's definitions, with dbt's manifest in them, and all libraries loaded; Great Expectations loads beside."""
     start_judge()
     from dagster_project.definitions import wiring
+    from dagster_project.insights.build import load_libraries
 
     definitions = wiring(settings)
-    definitions.resolve_all_job_defs()  # lazily made; here it costs no time of the run
+    definitions.resolve_all_job_defs()  # else made when the first is asked for
+    load_libraries()
     return definitions
 
 
@@ -96,9 +98,9 @@ def _run_graph(run: Run, with_scorecards: bool) -> None:
     # Our own steps say how far they are; Dagster's event log goes to the page, not to the terminal.
     logging.getLogger("dagster").propagate = False
     job = definitions.resolve_job_def("month_end" if with_scorecards else "nightly")
-    # An instance of its own: in the daemon's a killed run would count as running, and hold up the nights
-    # behind it; and two databases written event by event cost seconds.
+    # An instance of its own: in the daemon's a killed run would count as running, and hold up the nights behind it.
     with dg.DagsterInstance.ephemeral() as instance:
+        _keep_no_events(instance)
         outcome = job.execute_in_process(
             instance=instance,
             resources={"run": run},
@@ -108,3 +110,11 @@ def _run_graph(run: Run, with_scorecards: bool) -> None:
     if not outcome.success and run.status == "ok":
         failed = next((event for event in outcome.all_events if event.is_failure), None)
         raise RuntimeError(f"Dagster stopped: {failed.message if failed else 'no event says why'}")
+
+
+def _keep_no_events(instance: DagsterInstance) -> None:
+    """Spare an instance that ends with its run the log in which Dagster's page would look events up.
+
+    A night has over a thousand, each some statements in a database; what the run asks of them it is told as they happen.
+    """
+    instance.event_log_storage.store_event = lambda event: None

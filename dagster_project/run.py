@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import calendar
 import errno
+import functools
 import hashlib
 import json
 import os
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from dagster_project.warehouse.policy import Policy
 
 SCORE_MODELS = "fqn:live_commerce.scorecards"
-# What a warehouse's first run makes while its files land; the parse only in a checkout that has none yet.
+# What a checkout's first run makes while its files land.
 BEFOREHAND = {
     "parse": "dagster_project.warehouse.build:parse_project",
     "moods": "dagster_project.insights.chat_sentiment:model_of_moods",
@@ -100,22 +101,32 @@ def land_exports(run: Run, at_first_file: Callable[[], None] = lambda: None) -> 
     at_first_file: called before the first new file of them lands, if there is one.
     """
     from dagster_project.landing import land
-    from dagster_project.warehouse.build import LATEST_PARSE, target_folder
 
     if run.landed is not None:
         return
-    is_first = not target_folder(run.settings).is_dir()
-    works = {name: path for name, path in BEFOREHAND.items() if name != "parse" or not LATEST_PARSE.exists()}
     with step(run, "land") as progress, warehouse(run.settings) as con:
 
-        def landing(doing: str) -> None:
-            # There is a file to land, so there will be models to build; later nights find both made.
-            if is_first:
-                beforehand.begin(run.settings, works)
+        @functools.cache
+        def begin() -> None:
+            # There is a file to land, so there will be models to build.
+            begin_beforehand(run.settings)
             at_first_file()
+
+        def landing(doing: str) -> None:
+            begin()
             progress(doing)
 
         run.landed = land(con, run.settings, run.run_id, landing)
+
+
+def begin_beforehand(settings: Settings) -> None:
+    """Begin, in a process of its own, what neither this checkout nor this warehouse has yet."""
+    from dagster_project.insights.chat_sentiment import is_made
+    from dagster_project.warehouse.build import is_parsed
+
+    made = {"parse": is_parsed, "moods": is_made}
+    if missing := {name: path for name, path in BEFOREHAND.items() if not made[name](settings)}:
+        beforehand.begin(settings, missing)
 
 
 def is_up_to_date(run: Run) -> bool:

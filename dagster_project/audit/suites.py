@@ -217,12 +217,12 @@ def keep_results(con: duckdb.DuckDBPyConnection, run_id: str, results: Sequence[
         con.execute(f"comment on {target} is '{comment}'")
     if results:
         now = datetime.now(UTC).replace(tzinfo=None)
-        con.executemany(
-            "insert into audit.check_results values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            [
-                (r.suite, r.check, r.table, r.severity, r.passed, r.observed, r.expected, run_id, now)
-                for r in results
-            ],
+        rows = [(r.suite, r.check, r.table, r.severity, r.passed, r.observed, r.expected, run_id, now) for r in results]
+        types = ("varchar",) * 4 + ("boolean",) + ("varchar",) * 3 + ("timestamp",)
+        # One statement: each of many rows would be a transaction of its own.
+        con.execute(
+            f"insert into audit.check_results select {', '.join(f'unnest(?::{kind}[])' for kind in types)}",
+            [list(column) for column in zip(*rows, strict=True)],
         )
 
 

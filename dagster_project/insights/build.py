@@ -25,3 +25,10 @@ def run_insights(con: duckdb.DuckDBPyConnection, settings: Settings) -> None:
         roll_back(con)
         raise
     con.execute("commit")
+
+
+def load_libraries() -> None:
+    """Import what the insights need and nothing before them does: seconds of one processor."""
+    import sklearn.feature_extraction.text  # noqa: F401
+
+    chat_sentiment.words("")

@@ -5,17 +5,20 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
+from pathlib import Path
 
 import duckdb
 
 from dagster_project import beforehand
-from dagster_project.insights.sentiment import DISPLEASED, PLEASED, Mood, trained_mood
+from dagster_project.insights.sentiment import DISPLEASED, PLEASED, Mood, kept_mood, trained_mood
 from dagster_project.insights.tables import Table, affected_dates, create, fixed
-from dagster_project.settings import Settings
+from dagster_project.settings import REPOSITORY, Settings
 
 MIN_MESSAGES = 10
 SHOWN_LETTERS = 60
 TERMS = 5
+# Not beside a warehouse: a checkout makes the same model for all of them.
+MODELS = REPOSITORY / ".models"
 BATCH = 50_000  # distinct texts held and scored at a time
 
 TABLE = Table(
@@ -63,8 +66,17 @@ def write(con: duckdb.DuckDBPyConnection, settings: Settings) -> None:
 
 
 def model_of_moods(settings: Settings) -> Mood:
-    """The model that scores texts, trained on a warehouse's first night and kept beside it."""
-    return trained_mood(settings.private / "models")
+    """The model that scores texts, trained once and kept in this checkout; beside the warehouse where that is read-only."""
+    return trained_mood(*_places(settings))
+
+
+def is_made(settings: Settings) -> bool:
+    """Whether model_of_moods only has to read it."""
+    return kept_mood(*_places(settings)) is not None
+
+
+def _places(settings: Settings) -> tuple[Path, Path]:
+    return MODELS, settings.private / "models"
 
 
 def masked(text: str) -> str:

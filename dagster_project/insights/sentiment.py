@@ -6,11 +6,15 @@ used. Chat is shorter than reviews, so it is trained on their clauses too, each 
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import importlib.util
+import os
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -93,23 +97,39 @@ def train(texts: Sequence[str], labels: np.ndarray) -> Mood:
     return Mood(model.coef_[0].astype(np.float64), float(model.intercept_[0]))
 
 
-def trained_mood(cache: Path) -> Mood:
-    """The model without the test texts, from `cache` (a folder) where this corpus was trained on before."""
-    files = _corpus()
-    digest = hashlib.sha256(b"".join(file.read_bytes() for file in files) + Path(__file__).read_bytes())
-    file = cache / f"mood-{digest.hexdigest()[:16]}.npz"
-    if file.is_file():
-        with np.load(file) as kept:
-            return Mood(kept["weights"], float(kept["intercept"]))
+def trained_mood(*caches: Path) -> Mood:
+    """The model without the test texts, from the first of the folders that has it; else trained, and kept in one of them."""
+    if (kept := kept_mood(*caches)) is not None:
+        with np.load(kept) as arrays:
+            return Mood(arrays["weights"], float(arrays["intercept"]))
     texts, labels = labelled_texts()
     use = np.array([part_of(text) != "test" for text in texts])
     mood = train([text for text, used in zip(texts, use, strict=True) if used], labels[use])
-    cache.mkdir(mode=0o700, parents=True, exist_ok=True)
-    beside = file.with_name(f".{file.name}")
+    for cache in caches:
+        with suppress(OSError):
+            _keep(mood, cache / _name_of_mood())
+            break
+    return mood
+
+
+def kept_mood(*caches: Path) -> Path | None:
+    """The file of the model in the first of the folders that has it."""
+    return next((file for cache in caches if (file := cache / _name_of_mood()).is_file()), None)
+
+
+@functools.cache
+def _name_of_mood() -> str:
+    """Named after all that decides the model: the corpus, this code and the library that fits it."""
+    parts = [*(file.read_bytes() for file in _corpus()), Path(__file__).read_bytes(), version("scikit-learn").encode()]
+    return f"mood-{hashlib.sha256(b''.join(parts)).hexdigest()[:16]}.npz"
+
+
+def _keep(mood: Mood, file: Path) -> None:
+    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    beside = file.with_name(f".{os.getpid()}.{file.name}")
     with beside.open("wb") as out:
         np.savez_compressed(out, weights=mood.weights, intercept=mood.intercept)
     beside.replace(file)
-    return mood
 
 
 def accuracies(mood: Mood, texts: Sequence[str], labels: np.ndarray) -> dict[str, float]:

@@ -122,6 +122,11 @@ def parse_project(settings: Settings) -> Any:
     return _parsed(target_folder(settings), tuple(_options(settings)))
 
 
+def is_parsed(settings: Settings) -> bool:
+    """Whether an earlier parse, of this warehouse or of the checkout, is there to begin from."""
+    return (target_folder(settings) / LATEST_PARSE.name).is_file() or LATEST_PARSE.is_file()
+
+
 @functools.lru_cache(maxsize=4)
 def _parsed(target: Path, options: tuple[str, ...]) -> Any:
     from dbt.adapters.duckdb.credentials import DuckDBCredentials

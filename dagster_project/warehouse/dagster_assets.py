@@ -15,7 +15,6 @@ from typing import Any
 
 import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, dbt_assets
-from dagster_dbt.asset_utils import get_asset_check_key_for_test
 
 from dagster_project import run as steps
 from dagster_project.audit.suites import CheckResult, check_results_of_dbt, read_suite
@@ -291,6 +290,7 @@ def _dbt_events(
 ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
     manifest = json.loads(manifest_path.read_text(encoding="utf-8"))
     keys = {".".join(key.path): key for key in context.selected_asset_keys}
+    checks = {key.name: key for key in context.selected_asset_check_keys}
     for result in results:
         if result.kind == "model" and result.status == "success":
             node = manifest["nodes"][result.unique_id]
@@ -298,11 +298,8 @@ def _dbt_events(
                 asset_key=keys[f"{node['config']['schema']}.{node['name']}"],
                 metadata={"seconds": result.seconds},
             )
-    for result, checked in zip(
-        (result for result in results if result.kind == "test"), check_results_of_dbt(results), strict=True
-    ):
-        key = get_asset_check_key_for_test(manifest, TRANSLATOR, result.unique_id, None)
-        if key in context.selected_asset_check_keys:
+    for checked in check_results_of_dbt(results):
+        if (key := checks.get(checked.check)) is not None:
             yield _check_event(checked, key.asset_key.path, key.name)
 
 
