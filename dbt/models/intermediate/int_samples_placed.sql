@@ -1,7 +1,18 @@
 -- One row per playback sample of the affected dates, at its minute and piece.
 with placed as (
     select
-        samples.*,
+        samples.session_id,
+        samples.sample_id,
+        samples.viewer_no,
+        samples.region,
+        samples.network,
+        samples.sampled_at,
+        samples.play_ms,
+        samples.stall_ms,
+        samples.first_frame_ms,
+        samples.height,
+        samples.fps,
+        samples.latency_ms,
         sessions.room_id,
         sessions.business_date,
         sessions.started_at,
@@ -12,7 +23,7 @@ with placed as (
 )
 
 select
-    placed.* exclude (started_at),
+    placed.* exclude (started_at, placed_at),
     pieces.piece_no,
     cast({{ milliseconds_between('placed.started_at', 'placed.placed_at') }} // 60000 as integer) as minute
 from placed

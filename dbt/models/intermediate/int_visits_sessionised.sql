@@ -36,6 +36,7 @@ intervals as (
 
 select
     sessions.session_id,
+    sessions.session_no,
     sessions.room_id,
     sessions.business_date,
     intervals.viewer_no,
