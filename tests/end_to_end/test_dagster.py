@@ -50,7 +50,7 @@ def test_every_check_of_the_suites_and_the_tests_of_dbt_are_asset_checks(reposit
     for suite in SUITES:
         for check in read_suite(suite):
             assert dg.AssetCheckKey(dg.AssetKey(check.table.split(".")), check.check) in keys
-    assert [key for key in keys if key.name.startswith("not_null")]
+    assert [key for key in keys if key.name.startswith("one_row_per")]
 
 
 def test_the_night_and_the_month_end_start_in_the_companys_zone(repository):

@@ -1,5 +1,5 @@
 -- One row per interval of watching (viewer × session), clipped to the session; zero lengths are kept.
--- The only sort of the events, of two numbers each: who, and the place in their order, which is event_at, then leave < enter < any
+-- The only sort of events, of two numbers each: who, and the place in their order, which is event_at, then leave < enter < any
 -- other. An enter starts an interval and a leave ends one, so events with as many enters so far and leaves before are of the same;
 -- a leave alone there is first or follows a leave, and is ignored.
 with placed as (
@@ -12,6 +12,31 @@ with placed as (
     from {{ ref('int_events_placed') }}
 ),
 
+whole as (
+    select
+        watcher,
+        min(event_at) as first_at,
+        max(event_at) as last_at,
+        min(place) as first_place,
+        max(place) as last_place,
+        min(place) filter (where is_enter) as enter_place,
+        min(place) filter (where is_leave) as leave_place,
+        count(*) filter (where is_enter) as enters,
+        count(*) filter (where is_leave) as leaves
+    from placed
+    group by watcher
+),
+
+-- Who enters once, before all else, and leaves at most once, after all else, watches in one interval: most do, and need no sorting.
+unbroken as (
+    select
+        watcher,
+        first_at,
+        last_at
+    from whole
+    where enters = 1 and first_place = enter_place and (leaves = 0 or (leaves = 1 and last_place = leave_place))
+),
+
 sequenced as (
     select
         watcher,
@@ -20,13 +45,15 @@ sequenced as (
         count(*) filter (where is_enter) over so_far as enters,
         count(*) filter (where is_leave) over so_far - cast(is_leave as integer) as leaves_before
     from placed
+    where not exists (select 1 from unbroken where placed.watcher = unbroken.watcher)
     window so_far as (partition by watcher order by place rows unbounded preceding)
 ),
 
 intervals as (
+    select * from unbroken
+    union all
     select
-        cast(watcher // 4294967296 as integer) as session_no,
-        cast(watcher % 4294967296 as integer) as viewer_no,
+        watcher,
         min(event_at) as first_at,
         max(event_at) as last_at
     from sequenced
@@ -39,8 +66,8 @@ select
     sessions.session_no,
     sessions.room_id,
     sessions.business_date,
-    intervals.viewer_no,
+    cast(intervals.watcher % 4294967296 as integer) as viewer_no,
     greatest(intervals.first_at, sessions.started_at) as start_at,
     greatest(least(intervals.last_at, sessions.ended_at), intervals.first_at, sessions.started_at) as end_at
 from intervals
-inner join {{ ref('int_sessions_dated') }} as sessions on intervals.session_no = sessions.session_no
+inner join {{ ref('int_sessions_dated') }} as sessions on intervals.watcher // 4294967296 = sessions.session_no
