@@ -73,6 +73,38 @@ def test_it_is_begun_once(settings: Settings) -> None:
     assert beforehand._helper is helper
 
 
+def test_a_work_that_this_process_does_not_make_is_not_waited_for(settings: Settings) -> None:
+    beforehand.begin(settings, {"slow": f"{WORKS}:slow"})
+    beforehand.wait_for("first")
+
+
+def test_what_a_thread_loads_is_waited_for_and_taken_once(settings: Settings) -> None:
+    begun: list[Settings] = []
+
+    def work(given: Settings) -> str:
+        begun.append(given)
+        time.sleep(0.2)
+        return "loaded"
+
+    beforehand.load(settings, work)
+    beforehand.load(settings, work)
+    assert beforehand.take_loaded(settings) == "loaded"
+    assert begun == [settings]
+    assert beforehand.take_loaded(settings) is None
+
+
+def test_a_thread_that_fails_leaves_the_work_to_the_run(settings: Settings) -> None:
+    interval = sys.getswitchinterval()
+    beforehand.load(settings, lambda given: 1 / 0)
+    assert beforehand.take_loaded(settings) is None
+    assert sys.getswitchinterval() == interval
+
+
+def test_what_was_loaded_for_one_run_is_not_given_to_one_with_other_settings(settings: Settings) -> None:
+    beforehand.load(settings, lambda given: "of another run")
+    assert beforehand.take_loaded(replace(settings, secret="other")) is None
+
+
 def test_secrets_are_on_no_command_line(settings: Settings) -> None:
     beforehand.begin(settings, {"slow": f"{WORKS}:slow"})
     assert beforehand._helper is not None

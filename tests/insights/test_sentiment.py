@@ -7,14 +7,34 @@ import time
 import numpy as np
 import pytest
 
+from dagster_project.insights import sentiment
 from dagster_project.insights.chat_sentiment import masked, top_terms
-from dagster_project.insights.sentiment import accuracies, labelled_texts, part_of, takes_a_side, trained_mood
+from dagster_project.insights.sentiment import accuracies, kept_mood, labelled_texts, part_of, takes_a_side, trained_mood
 from dagster_project.simulator import phrases
 
 
 @pytest.fixture(scope="module")
 def mood(tmp_path_factory):
     return trained_mood(tmp_path_factory.mktemp("models"))
+
+
+def test_it_is_trained_once_and_kept_where_it_can_be(tmp_path, monkeypatch):
+    trained = []
+
+    def train(texts, labels):
+        trained.append(len(texts))
+        return sentiment.Mood(np.arange(3.0), 0.5)
+
+    monkeypatch.setattr(sentiment, "train", train)
+    no_folder = tmp_path / "file"
+    no_folder.touch()
+    places = no_folder / "models", tmp_path / "private"
+    assert kept_mood(*places) is None
+    first = trained_mood(*places)
+    assert kept_mood(*places).parent == tmp_path / "private"
+    second = trained_mood(*places)
+    assert len(trained) == 1 and trained[0] > 10_000
+    assert (first.weights.tolist(), first.intercept) == (second.weights.tolist(), second.intercept) == ([0.0, 1.0, 2.0], 0.5)
 
 
 def test_on_texts_it_was_not_trained_on_it_beats_the_majority_and_the_word_list(mood):
