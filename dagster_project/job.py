@@ -55,7 +55,7 @@ def _run(environ: Mapping[str, str], with_scorecards: bool, dates: tuple[date, d
         with steps.locked(run):
             if dates:
                 steps.ask_for_dates(run, *dates)
-            steps.land_exports(run, at_first_file=lambda: beforehand.load(run.settings, _load_graph))
+            steps.land_exports(run, at_first_file=lambda: _begin_to_load(run.settings))
             if steps.is_up_to_date(run):
                 _nothing_to_do(run, with_scorecards)
             else:
@@ -76,6 +76,13 @@ def _nothing_to_do(run: Run, with_scorecards: bool) -> None:
     if with_scorecards:
         steps.write_scorecards(run)
     steps.write_site(run)
+
+
+def _begin_to_load(settings: Settings) -> None:
+    # DuckDB and Arrow ask for pandas while they land: with it loaded, the two threads import nothing at the same time.
+    import pandas  # noqa: F401
+
+    beforehand.load(settings, _load_graph)
 
 
 def _load_graph(settings: Settings) -> Definitions:

@@ -143,6 +143,8 @@ def start_judge() -> None:
 
 
 def _dismiss(judge: subprocess.Popen[str]) -> None:
+    # It holds nothing; by itself it would first finish loading.
+    judge.kill()
     judge.communicate()
 
 

@@ -190,3 +190,36 @@ def test_a_parse_that_cannot_be_begun_from_or_kept_is_made_whole(
     assert files_parsed(settings) > 100
     assert sorted(file.name for file in tmp_path.iterdir()) == ["data", "latest"]
     assert not list(target_folder(settings).glob(".partial*"))
+
+
+LANDING = """
+import sys
+from dagster_project import job, run
+from dagster_project.settings import settings_from_env
+loaded = set()
+def at_first_file():
+    job.beforehand.load = lambda *given: None
+    job._begin_to_load(night.settings)
+    loaded.update(sys.modules)
+run.begin_beforehand = lambda settings: None
+night = run.new_run(settings_from_env())
+run.check_policy(night)
+run.land_exports(night, at_first_file)
+print("imported:", *sorted({name.split(".")[0] for name in set(sys.modules) - loaded} - sys.stdlib_module_names))
+"""
+
+
+def test_landing_imports_no_package_that_a_thread_may_be_importing(tmp_path: Path) -> None:
+    """Two threads that import one package can meet half-made modules."""
+    environment = {"EXPORTS": str(REPOSITORY / "data" / "sample"), "DATA": str(tmp_path), "VIEWER_KEY_SECRET": "x"}
+    landed = subprocess.run(
+        [sys.executable, "-c", LANDING],
+        cwd=REPOSITORY,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    told = next(line for line in landed.stdout.splitlines() if line.startswith("imported:"))
+    # Parts of Arrow, which is loaded, and tables of time zones, which import nothing.
+    assert set(told.split()[1:]) <= {"pyarrow", "tzdata"}, told
