@@ -44,9 +44,11 @@ class Loading(threading.Thread):
 
 
 def load(settings: Settings, work: Callable[[Settings], Any]) -> None:
-    """Start the work in a thread, once for a run with these settings."""
+    """Start the work in a thread, once for a run with these settings; what an earlier run left is waited for."""
     global _loading
-    if _loading is None or _loading.settings != settings:
+    if _loading is not None and _loading.settings != settings:
+        take_loaded(settings)
+    if _loading is None:
         _loading = Loading(settings, work)
         _loading.start()
 
@@ -55,10 +57,10 @@ def take_loaded(settings: Settings) -> Any:
     """What the thread gave, once it is over; None where none was started for these settings, it failed, or it was taken."""
     global _loading
     loading, _loading = _loading, None
-    if loading is None or loading.settings != settings:
+    if loading is None:
         return None
     loading.join()
-    return loading.found
+    return loading.found if loading.settings == settings else None
 
 
 def begin(settings: Settings, works: Mapping[str, str]) -> None:

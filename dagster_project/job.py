@@ -68,7 +68,8 @@ def _run(environ: Mapping[str, str], with_scorecards: bool, dates: tuple[date, d
 
 
 def _nothing_to_do(run: Run, with_scorecards: bool) -> None:
-    """A night without new rows starts neither Dagster nor dbt nor Great Expectations."""
+    """A night without new rows starts neither Dagster nor dbt nor Great Expectations; one with rejected files has begun to."""
+    beforehand.take_loaded(run.settings)
     run.message = "nothing to do: no new rows since the last published snapshot"
     run.snapshot = current_snapshot(run.settings.published).name
     steps.forget_changes(run)

@@ -14,7 +14,7 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -108,9 +108,10 @@ def land_exports(run: Run, at_first_file: Callable[[], None] = lambda: None) -> 
 
         @functools.cache
         def begin() -> None:
-            # There is a file to land, so there will be models to build.
-            begin_beforehand(run.settings)
-            at_first_file()
+            # There is a file to land, so there will be models to build. What cannot begin now is done when it is needed.
+            with suppress(OSError, RuntimeError):
+                begin_beforehand(run.settings)
+                at_first_file()
 
         def landing(doing: str) -> None:
             begin()

@@ -11,6 +11,7 @@ import hashlib
 import importlib.util
 import os
 import re
+import zipfile
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -100,8 +101,7 @@ def train(texts: Sequence[str], labels: np.ndarray) -> Mood:
 def trained_mood(*caches: Path) -> Mood:
     """The model without the test texts, from the first of the folders that has it; else trained, and kept in one of them."""
     if (kept := kept_mood(*caches)) is not None:
-        with np.load(kept) as arrays:
-            return Mood(arrays["weights"], float(arrays["intercept"]))
+        return kept
     texts, labels = labelled_texts()
     use = np.array([part_of(text) != "test" for text in texts])
     mood = train([text for text, used in zip(texts, use, strict=True) if used], labels[use])
@@ -112,9 +112,13 @@ def trained_mood(*caches: Path) -> Mood:
     return mood
 
 
-def kept_mood(*caches: Path) -> Path | None:
-    """The file of the model in the first of the folders that has it."""
-    return next((file for cache in caches if (file := cache / _name_of_mood()).is_file()), None)
+def kept_mood(*caches: Path) -> Mood | None:
+    """The model from the first of the folders where it lies and can be read; None where it has to be trained."""
+    for cache in caches:
+        # A torn file, or another user's folder, is none.
+        with suppress(OSError, ValueError, KeyError, zipfile.BadZipFile), np.load(cache / _name_of_mood()) as arrays:
+            return Mood(arrays["weights"], float(arrays["intercept"]))
+    return None
 
 
 @functools.cache
@@ -125,11 +129,15 @@ def _name_of_mood() -> str:
 
 
 def _keep(mood: Mood, file: Path) -> None:
-    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    file.parent.mkdir(parents=True, exist_ok=True)
     beside = file.with_name(f".{os.getpid()}.{file.name}")
-    with beside.open("wb") as out:
-        np.savez_compressed(out, weights=mood.weights, intercept=mood.intercept)
-    beside.replace(file)
+    try:
+        with beside.open("wb") as out:
+            np.savez_compressed(out, weights=mood.weights, intercept=mood.intercept)
+        beside.replace(file)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
 
 
 def accuracies(mood: Mood, texts: Sequence[str], labels: np.ndarray) -> dict[str, float]:

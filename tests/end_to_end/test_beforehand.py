@@ -105,6 +105,23 @@ def test_what_was_loaded_for_one_run_is_not_given_to_one_with_other_settings(set
     assert beforehand.take_loaded(replace(settings, secret="other")) is None
 
 
+def test_a_loading_that_nobody_took_is_over_before_the_next_begins(settings: Settings) -> None:
+    at_work: list[str] = []
+
+    def work(given: Settings) -> list[str]:
+        at_work.append(given.secret)
+        time.sleep(0.2)
+        at_work.append(given.secret)
+        return at_work
+
+    later = replace(settings, secret="later")
+    interval = sys.getswitchinterval()
+    beforehand.load(settings, work)
+    beforehand.load(later, work)
+    assert beforehand.take_loaded(later) == [settings.secret, settings.secret, "later", "later"]
+    assert sys.getswitchinterval() == interval
+
+
 def test_secrets_are_on_no_command_line(settings: Settings) -> None:
     beforehand.begin(settings, {"slow": f"{WORKS}:slow"})
     assert beforehand._helper is not None

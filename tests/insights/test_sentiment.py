@@ -31,10 +31,23 @@ def test_it_is_trained_once_and_kept_where_it_can_be(tmp_path, monkeypatch):
     places = no_folder / "models", tmp_path / "private"
     assert kept_mood(*places) is None
     first = trained_mood(*places)
-    assert kept_mood(*places).parent == tmp_path / "private"
+    (kept,) = (tmp_path / "private").iterdir()
     second = trained_mood(*places)
     assert len(trained) == 1 and trained[0] > 10_000
     assert (first.weights.tolist(), first.intercept) == (second.weights.tolist(), second.intercept) == ([0.0, 1.0, 2.0], 0.5)
+    kept.write_bytes(kept.read_bytes()[:100])
+    assert kept_mood(*places) is None
+    assert trained_mood(*places).intercept == 0.5 and len(trained) == 2
+
+
+def test_a_model_that_cannot_be_kept_leaves_nothing_behind(tmp_path, monkeypatch):
+    def full(*given, **arrays):
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(sentiment, "train", lambda texts, labels: sentiment.Mood(np.arange(3.0), 0.5))
+    monkeypatch.setattr(np, "savez_compressed", full)
+    assert trained_mood(tmp_path / "models", tmp_path / "private").intercept == 0.5
+    assert list(tmp_path.glob("*/*")) == []
 
 
 def test_on_texts_it_was_not_trained_on_it_beats_the_majority_and_the_word_list(mood):

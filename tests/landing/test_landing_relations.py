@@ -284,7 +284,7 @@ def test_the_result_does_not_depend_on_order_or_split_of_delivery(tmp_path, monk
     outcomes = []
     for attempt in range(3):
         # Nor on how many keys are held at a time.
-        monkeypatch.setattr(relations, "HASHES_AT_A_TIME", (32_000_000, 20, 3)[attempt])
+        monkeypatch.setattr(relations, "HASHES_AT_A_TIME", (16_000_000, 20, 3)[attempt])
         chance = random.Random(100 * seed + attempt)
         folder = tmp_path / str(attempt)
         folder.mkdir()
