@@ -80,9 +80,10 @@ def _nothing_to_do(run: Run, with_scorecards: bool) -> None:
 
 
 def _begin_to_load(settings: Settings) -> None:
-    # DuckDB and Arrow ask for pandas while they land: with it loaded, the two threads import nothing at the same time.
-    import pandas  # noqa: F401
+    from dagster_project.insights.build import load_frames
 
+    # DuckDB and Arrow ask for pandas while they land: with it loaded, the two threads import nothing at the same time.
+    load_frames()
     beforehand.load(settings, _load_graph)
 
 
