@@ -34,13 +34,9 @@ class Loading(threading.Thread):
         self._work = work
 
     def run(self) -> None:
-        usual = sys.getswitchinterval()
-        # Landing asks for the interpreter often, and briefly: each time it would wait for all of an interval.
-        sys.setswitchinterval(usual / 10)
         # Whatever goes wrong here goes wrong again in the run, where it can be told.
         with suppress(Exception):
             self.found = self._work(self.settings)
-        sys.setswitchinterval(usual)
 
 
 def load(settings: Settings, work: Callable[[Settings], Any]) -> None:

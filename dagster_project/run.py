@@ -38,11 +38,6 @@ if TYPE_CHECKING:
     from dagster_project.warehouse.policy import Policy
 
 SCORE_MODELS = "fqn:live_commerce.scorecards"
-# What a checkout's first run makes while its files land.
-BEFOREHAND = {
-    "parse": "dagster_project.warehouse.build:parse_project",
-    "moods": "dagster_project.insights.chat_sentiment:model_of_moods",
-}
 EXIT_STATUS = {"ok": 0, "failed": 1, "published_with_rejects": 2, "audit_failed": 3, "locked": 4}
 # How the system says it in whatever error DuckDB wraps it: a commit that cannot be written is no IOException.
 NO_ROOM = os.strerror(errno.ENOSPC)
@@ -122,12 +117,16 @@ def land_exports(run: Run, at_first_file: Callable[[], None] = lambda: None) -> 
 
 def begin_beforehand(settings: Settings) -> None:
     """Begin, in a process of its own, what neither this checkout nor this warehouse has yet."""
-    from dagster_project.insights.chat_sentiment import is_made
+    from dagster_project.insights.chat_sentiment import has_model_of_moods
     from dagster_project.warehouse.build import is_parsed
 
-    made = {"parse": is_parsed, "moods": is_made}
-    if missing := {name: path for name, path in BEFOREHAND.items() if not made[name](settings)}:
-        beforehand.begin(settings, missing)
+    works = {}
+    if not is_parsed(settings):
+        works["parse"] = "dagster_project.warehouse.build:parse_project"
+    if not has_model_of_moods(settings):
+        works["moods"] = "dagster_project.insights.chat_sentiment:model_of_moods"
+    if works:
+        beforehand.begin(settings, works)
 
 
 def is_up_to_date(run: Run) -> bool:

@@ -70,7 +70,7 @@ def model_of_moods(settings: Settings) -> Mood:
     return trained_mood(*_places(settings))
 
 
-def is_made(settings: Settings) -> bool:
+def has_model_of_moods(settings: Settings) -> bool:
     """Whether model_of_moods only has to read it."""
     return kept_mood(*_places(settings)) is not None
 
