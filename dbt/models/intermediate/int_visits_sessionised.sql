@@ -1,10 +1,11 @@
 -- One row per interval of watching (viewer × session), clipped to the session; zero lengths are kept.
--- The only sort of events, of two numbers each: who, and the place in their order, which is event_at, then leave < enter < any
+-- The only sort of events, of numbers alone: who, and the place in their order, which is event_at, then leave < enter < any
 -- other. An enter starts an interval and a leave ends one, so events with as many enters so far and leaves before are of the same;
 -- a leave alone there is first or follows a leave, and is ignored.
 with placed as (
     select
-        cast(session_no as bigint) * 4294967296 + viewer_no as watcher,
+        session_no,
+        viewer_no,
         event_at,
         epoch_ms(event_at) * 4 + case event_type when 'leave' then 0 when 'enter' then 1 else 2 end as place,
         event_type = 'leave' as is_leave,
@@ -14,7 +15,8 @@ with placed as (
 
 whole as (
     select
-        watcher,
+        session_no,
+        viewer_no,
         min(event_at) as first_at,
         max(event_at) as last_at,
         min(place) as first_place,
@@ -24,13 +26,14 @@ whole as (
         count(*) filter (where is_enter) as enters,
         count(*) filter (where is_leave) as leaves
     from placed
-    group by watcher
+    group by session_no, viewer_no
 ),
 
 -- Who enters once, before all else, and leaves at most once, after all else, watches in one interval: most do, and need no sorting.
 unbroken as (
     select
-        watcher,
+        session_no,
+        viewer_no,
         first_at,
         last_at
     from whole
@@ -39,25 +42,32 @@ unbroken as (
 
 sequenced as (
     select
-        watcher,
+        session_no,
+        viewer_no,
         event_at,
         is_leave,
         count(*) filter (where is_enter) over so_far as enters,
         count(*) filter (where is_leave) over so_far - cast(is_leave as integer) as leaves_before
     from placed
-    where not exists (select 1 from unbroken where placed.watcher = unbroken.watcher)
-    window so_far as (partition by watcher order by place rows unbounded preceding)
+    where
+        not exists (
+            select 1
+            from unbroken
+            where placed.session_no = unbroken.session_no and placed.viewer_no = unbroken.viewer_no
+        )
+    window so_far as (partition by session_no, viewer_no order by place rows unbounded preceding)
 ),
 
 intervals as (
     select * from unbroken
     union all
     select
-        watcher,
+        session_no,
+        viewer_no,
         min(event_at) as first_at,
         max(event_at) as last_at
     from sequenced
-    group by watcher, enters, leaves_before
+    group by session_no, viewer_no, enters, leaves_before
     having not bool_and(is_leave)
 )
 
@@ -66,8 +76,8 @@ select
     sessions.session_no,
     sessions.room_id,
     sessions.business_date,
-    cast(intervals.watcher % 4294967296 as integer) as viewer_no,
+    intervals.viewer_no,
     greatest(intervals.first_at, sessions.started_at) as start_at,
     greatest(least(intervals.last_at, sessions.ended_at), intervals.first_at, sessions.started_at) as end_at
 from intervals
-inner join {{ ref('int_sessions_dated') }} as sessions on intervals.watcher // 4294967296 = sessions.session_no
+inner join {{ ref('int_sessions_dated') }} as sessions on intervals.session_no = sessions.session_no
