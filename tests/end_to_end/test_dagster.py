@@ -16,6 +16,7 @@ import psutil
 import pytest
 import yaml
 
+from dagster_project import job
 from dagster_project import run as steps
 from dagster_project.audit.suites import SUITES, read_suite
 from dagster_project.definitions import RETRIES, wiring
@@ -51,6 +52,26 @@ def test_every_check_of_the_suites_and_the_tests_of_dbt_are_asset_checks(reposit
         for check in read_suite(suite):
             assert dg.AssetCheckKey(dg.AssetKey(check.table.split(".")), check.check) in keys
     assert [key for key in keys if key.name.startswith("one_row_per")]
+
+
+def test_a_run_that_keeps_no_event_log_answers_from_it_that_nothing_happened():
+    @dg.asset
+    def exports() -> int:
+        return 1
+
+    @dg.asset
+    def marts(exports: int) -> int:
+        return exports + 1
+
+    with dg.DagsterInstance.ephemeral() as instance:
+        job._keep_no_events(instance)
+        outcome = dg.materialize([exports, marts], instance=instance)
+        assert outcome.success and outcome.output_for_node("marts") == 2
+        # What the run itself is told is whole; the log has none of it.
+        assert {event.asset_key.to_user_string() for event in outcome.get_asset_materialization_events()} == {"exports", "marts"}
+        assert instance.get_latest_materialization_event(dg.AssetKey("marts")) is None
+        assert instance.get_asset_records([dg.AssetKey("marts")]) == []
+        assert instance.fetch_observations(dg.AssetKey("marts"), limit=1).records == []
 
 
 def test_the_night_and_the_month_end_start_in_the_companys_zone(repository):
