@@ -9,15 +9,15 @@ import duckdb
 
 from dagster_project.warehouse.hashes import columns_of, quoted
 
-# Every table the others compute, and which of our rows one made from events and samples alone can have.
-TABLES = {
-    "core.fct_session": "true",
-    "core.fct_person": "views > 0",
-    "core.fct_product": "exposures + clicks + carts > 0",
-    "core.fct_scene": "true",
-    "core.fct_order_line": "false",
-    "funnel.product_funnel": "exposures + clicks + carts > 0",
-}
+# Every table the others compute.
+TABLES = (
+    "core.fct_session",
+    "core.fct_person",
+    "core.fct_product",
+    "core.fct_scene",
+    "core.fct_order_line",
+    "funnel.product_funnel",
+)
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,8 @@ class Agreement:
 def agreements(warehouse: Path, theirs: Path) -> dict[str, Agreement]:
     """Table → how another program's result compares with ours, as multisets of rows.
 
-    `theirs` is a DuckDB file with every row and column, or a folder of Parquet files with what events and samples alone
-    can tell. Ours is read from the private warehouse, since the others know viewers by their id.
+    `theirs` is a DuckDB file, or a folder of Parquet files. Ours is read from the private warehouse, since the others know
+    viewers by their id.
     """
     con = duckdb.connect(config={"autoinstall_known_extensions": False, "autoload_known_extensions": False})
     try:
@@ -42,18 +42,16 @@ def agreements(warehouse: Path, theirs: Path) -> dict[str, Agreement]:
         con.execute(f"attach {_literal(warehouse)} as ours (read_only)")
         if theirs.is_file():
             con.execute(f"attach {_literal(theirs)} as theirs (read_only)")
-            return {table: _compared(con, table, f"theirs.{table.split('.')[1]}", "true") for table in TABLES}
-        found = {}
-        for table, rows in TABLES.items():
-            file = theirs / f"{table.split('.')[1]}.parquet"
-            if file.is_file():
-                found[table] = _compared(con, table, f"read_parquet({_literal(file)})", rows)
-        return found
+            return {table: _compared(con, table, f"theirs.{table.split('.')[1]}") for table in TABLES}
+        return {
+            table: _compared(con, table, f"read_parquet({_literal(theirs / (table.split('.')[1] + '.parquet'))})")
+            for table in TABLES
+        }
     finally:
         con.close()
 
 
-def _compared(con: duckdb.DuckDBPyConnection, table: str, theirs: str, rows: str) -> Agreement:
+def _compared(con: duckdb.DuckDBPyConnection, table: str, theirs: str) -> Agreement:
     schema, name = table.split(".")
     types = columns_of(con, schema, name, "ours")
     has = {column for column, *_ in con.execute(f"describe from {theirs}").fetchall()}
@@ -62,7 +60,7 @@ def _compared(con: duckdb.DuckDBPyConnection, table: str, theirs: str, rows: str
         theirs = f"(select * exclude (viewer_id) from {theirs} left join ours.raw.viewers using (viewer_id))"
     shared = [column for column in types if column in has]
     columns = ", ".join(f"cast({quoted(column)} as {types[column]}) as {quoted(column)}" for column in shared)
-    one, other = f"(select {columns} from ours.{table} where {rows})", f"(select {columns} from {theirs})"
+    one, other = f"(select {columns} from ours.{table})", f"(select {columns} from {theirs})"
     apart, compared = con.execute(
         f"select (select count(*) from ({one} except all {other})) + (select count(*) from ({other} except all {one})), "
         f"(select count(*) from {one})"
