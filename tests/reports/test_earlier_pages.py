@@ -34,9 +34,11 @@ HASHED = {
 
 @pytest.fixture(scope="module")
 def exported(sample_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The sample's marts as one file that may be written to."""
+    """The sample's marts as one file that may be written to, with the sessions of one room: a third of the pages."""
     file = tmp_path_factory.mktemp("marts") / "marts.duckdb"
     assert export({"DATA": str(sample_data), "OUT": str(file)}) == 0
+    with duckdb.connect(str(file)) as con:
+        con.execute("delete from core.fct_session where room_id <> '0102'")
     return file
 
 
