@@ -1,7 +1,6 @@
-"""Work that a run needs later, made while its files land: in a process of its own, or here in a thread.
+"""Work that a run needs later, made while its files land, in a process of its own.
 
-What a process makes has to be kept where the run looks for it; a thread does what has to be in this process, like loading
-libraries, while DuckDB is at work. A run only waits: what fails or ends early there, it does itself.
+What it makes has to be kept where the run looks for it. A run only waits: what fails or ends early there, it does itself.
 """
 
 from __future__ import annotations
@@ -11,52 +10,14 @@ import pickle
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Mapping
 from importlib import import_module
-from typing import Any
 
 from dagster_project.settings import REPOSITORY, Settings
 
 _helper: subprocess.Popen[bytes] | None = None
 _works: set[str] = set()
 _made: set[str] = set()
-_loading: Loading | None = None
-
-
-class Loading(threading.Thread):
-    """A thread that does a work for a run with these settings and keeps what it gave."""
-
-    def __init__(self, settings: Settings, work: Callable[[Settings], Any]):
-        super().__init__(name="loading", daemon=True)
-        self.settings = settings
-        self.found: Any = None
-        self._work = work
-
-    def run(self) -> None:
-        # Whatever goes wrong here goes wrong again in the run, where it can be told.
-        with suppress(Exception):
-            self.found = self._work(self.settings)
-
-
-def load(settings: Settings, work: Callable[[Settings], Any]) -> None:
-    """Start the work in a thread, once for a run with these settings; what an earlier run left is waited for."""
-    global _loading
-    if _loading is not None and _loading.settings != settings:
-        take_loaded(settings)
-    if _loading is None:
-        _loading = Loading(settings, work)
-        _loading.start()
-
-
-def take_loaded(settings: Settings) -> Any:
-    """What the thread gave, once it is over; None where none was started for these settings, it failed, or it was taken."""
-    global _loading
-    loading, _loading = _loading, None
-    if loading is None:
-        return None
-    loading.join()
-    return loading.found if loading.settings == settings else None
 
 
 def begin(settings: Settings, works: Mapping[str, str]) -> None:

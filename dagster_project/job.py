@@ -5,15 +5,16 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import date
 from typing import TYPE_CHECKING
 
-from dagster_project import beforehand
 from dagster_project import run as steps
 from dagster_project.alerts import alert
 from dagster_project.audit.suites import start_judge
 from dagster_project.run import EXIT_STATUS, Run
 from dagster_project.settings import Settings, UserError, parse_date, settings_from_env
+from dagster_project.warehouse.build import is_parsed
 from dagster_project.warehouse.publish import current_snapshot
 
 if TYPE_CHECKING:
@@ -55,11 +56,12 @@ def _run(environ: Mapping[str, str], with_scorecards: bool, dates: tuple[date, d
         with steps.locked(run):
             if dates:
                 steps.ask_for_dates(run, *dates)
-            steps.land_exports(run, at_first_file=lambda: _begin_to_load(run.settings))
+            loading = _Loading(run)
+            steps.land_exports(run, at_first_file=loading.begin)
             if steps.is_up_to_date(run):
                 _nothing_to_do(run, with_scorecards)
             else:
-                _run_graph(run, with_scorecards)
+                _run_graph(run, loading.definitions(), with_scorecards)
     except Exception as error:
         steps.note_failure(run, error)
     steps.conclude(run)
@@ -68,8 +70,7 @@ def _run(environ: Mapping[str, str], with_scorecards: bool, dates: tuple[date, d
 
 
 def _nothing_to_do(run: Run, with_scorecards: bool) -> None:
-    """A night without new rows starts neither Dagster nor dbt nor Great Expectations; one with rejected files has begun to."""
-    beforehand.take_loaded(run.settings)
+    """A night without new rows starts neither Dagster nor dbt nor Great Expectations; one with rejected files has done so."""
     run.message = "nothing to do: no new rows since the last published snapshot"
     run.snapshot = current_snapshot(run.settings.published).name
     steps.forget_changes(run)
@@ -79,16 +80,31 @@ def _nothing_to_do(run: Run, with_scorecards: bool) -> None:
     steps.write_site(run)
 
 
-def _begin_to_load(settings: Settings) -> None:
-    from dagster_project.insights.build import load_frames
+class _Loading:
+    """Dagster's definitions, with dbt's manifest in them, and all libraries: loaded once in a run, as soon as it needs them."""
 
-    # DuckDB and Arrow ask for pandas while they land: with it loaded, the two threads import nothing at the same time.
-    load_frames()
-    beforehand.load(settings, _load_graph)
+    def __init__(self, run: Run):
+        self._run = run
+        self._definitions: Definitions | None = None
+
+    def begin(self) -> None:
+        """Load before the first file lands, so that Great Expectations loads on the other core at the same time.
+
+        Not where dbt's parse is only made beside landing. What goes wrong does so again in definitions(), where it can be told.
+        """
+        if is_parsed(self._run.settings):
+            with suppress(Exception):
+                self.definitions()
+
+    def definitions(self) -> Definitions:
+        """The definitions, loaded now where they are not yet."""
+        if self._definitions is None:
+            with steps.step(self._run, "libraries"):
+                self._definitions = _load_graph(self._run.settings)
+        return self._definitions
 
 
 def _load_graph(settings: Settings) -> Definitions:
-    """Dagster's definitions, with dbt's manifest in them, and all libraries loaded; Great Expectations loads beside."""
     start_judge()
     from dagster_project.definitions import wiring
     from dagster_project.insights.build import load_libraries
@@ -99,9 +115,8 @@ def _load_graph(settings: Settings) -> Definitions:
     return definitions
 
 
-def _run_graph(run: Run, with_scorecards: bool) -> None:
+def _run_graph(run: Run, definitions: Definitions, with_scorecards: bool) -> None:
     """Execute Dagster's job here; a failed step has noted in the run what went wrong."""
-    definitions = beforehand.take_loaded(run.settings) or _load_graph(run.settings)
     import dagster as dg
 
     # Our own steps say how far they are; Dagster's event log goes to the page, not to the terminal.

@@ -528,13 +528,17 @@ def _told(result: CheckResult) -> str:
 
 @contextmanager
 def step(run: Run, name: str) -> Iterator[Progress]:
-    """Time a step and say when it is over; yields what takes its progress, shown as a bar on a terminal."""
-    began = time.monotonic()
+    """Time a step and say when it is over; yields what takes its progress, shown as a bar on a terminal.
+
+    A step inside a step counts for itself alone.
+    """
+    began, others = time.monotonic(), sum(run.seconds.values()) - run.seconds.get(name, 0)
     try:
         with _bar(name) if sys.stderr.isatty() else nullcontext(_unseen) as progress:
             yield progress
     finally:
-        run.seconds[name] = round(run.seconds.get(name, 0) + time.monotonic() - began, 2)
+        inside = sum(seconds for step, seconds in run.seconds.items() if step != name) - others
+        run.seconds[name] = round(run.seconds.get(name, 0) + time.monotonic() - began - inside, 2)
     _say(f"{name:<18}{run.seconds[name]:7.1f} s")
 
 

@@ -32,8 +32,3 @@ def load_libraries() -> None:
     import sklearn.feature_extraction.text  # noqa: F401
 
     chat_sentiment.words("")
-
-
-def load_frames() -> None:
-    """Import pandas, which the statistics ask for, and DuckDB and Arrow as well wherever they are used."""
-    import pandas  # noqa: F401

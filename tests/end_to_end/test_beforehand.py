@@ -78,46 +78,6 @@ def test_a_work_that_this_process_does_not_make_is_not_waited_for(settings: Sett
     beforehand.wait_for("first")
 
 
-def test_what_a_thread_loads_is_waited_for_and_taken_once(settings: Settings) -> None:
-    begun: list[Settings] = []
-
-    def work(given: Settings) -> str:
-        begun.append(given)
-        time.sleep(0.2)
-        return "loaded"
-
-    beforehand.load(settings, work)
-    beforehand.load(settings, work)
-    assert beforehand.take_loaded(settings) == "loaded"
-    assert begun == [settings]
-    assert beforehand.take_loaded(settings) is None
-
-
-def test_a_thread_that_fails_leaves_the_work_to_the_run(settings: Settings) -> None:
-    beforehand.load(settings, lambda given: 1 / 0)
-    assert beforehand.take_loaded(settings) is None
-
-
-def test_what_was_loaded_for_one_run_is_not_given_to_one_with_other_settings(settings: Settings) -> None:
-    beforehand.load(settings, lambda given: "of another run")
-    assert beforehand.take_loaded(replace(settings, secret="other")) is None
-
-
-def test_a_loading_that_nobody_took_is_over_before_the_next_begins(settings: Settings) -> None:
-    at_work: list[str] = []
-
-    def work(given: Settings) -> list[str]:
-        at_work.append(given.secret)
-        time.sleep(0.2)
-        at_work.append(given.secret)
-        return at_work
-
-    later = replace(settings, secret="later")
-    beforehand.load(settings, work)
-    beforehand.load(later, work)
-    assert beforehand.take_loaded(later) == [settings.secret, settings.secret, "later", "later"]
-
-
 def test_secrets_are_on_no_command_line(settings: Settings) -> None:
     beforehand.begin(settings, {"slow": f"{WORKS}:slow"})
     assert beforehand._helper is not None
@@ -203,36 +163,3 @@ def test_a_parse_that_cannot_be_begun_from_or_kept_is_made_whole(
     assert files_parsed(settings) > 100
     assert sorted(file.name for file in tmp_path.iterdir()) == ["data", "latest"]
     assert not list(target_folder(settings).glob(".partial*"))
-
-
-LANDING = """
-import sys
-from dagster_project import job, run
-from dagster_project.settings import settings_from_env
-loaded = set()
-def at_first_file():
-    job.beforehand.load = lambda *given: None
-    job._begin_to_load(night.settings)
-    loaded.update(sys.modules)
-run.begin_beforehand = lambda settings: None
-night = run.new_run(settings_from_env())
-run.check_policy(night)
-run.land_exports(night, at_first_file)
-print("imported:", *sorted({name.split(".")[0] for name in set(sys.modules) - loaded} - sys.stdlib_module_names))
-"""
-
-
-def test_landing_imports_no_package_that_a_thread_may_be_importing(tmp_path: Path) -> None:
-    """Two threads that import one package can meet half-made modules."""
-    environment = {"EXPORTS": str(REPOSITORY / "data" / "sample"), "DATA": str(tmp_path), "VIEWER_KEY_SECRET": "x"}
-    landed = subprocess.run(
-        [sys.executable, "-c", LANDING],
-        cwd=REPOSITORY,
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    told = next(line for line in landed.stdout.splitlines() if line.startswith("imported:"))
-    # Parts of Arrow, which is loaded, and tables of time zones, which import nothing.
-    assert set(told.split()[1:]) <= {"pyarrow", "tzdata"}, told
