@@ -165,7 +165,7 @@ def _write(
     target = str(beside).replace("'", "''")
     con.execute(
         f"copy (select *, {PART_NAME} as part from {relation} {chosen}) "
-        f"to '{target}' (format parquet, partition_by (part), compression zstd)"
+        f"to '{target}' (format parquet, partition_by (part), compression zstd, compression_level 1)"
     )
     files = sorted(beside.glob("*/*.parquet"))
     written: Parts = {}
