@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from dagster_project.landing import FileOutcome, LandingSummary
-from dagster_project.run import new_run, print_summary, summary
+from dagster_project.run import new_run, print_summary, step, summary
 from dagster_project.settings import settings_from_env
 
 
@@ -44,3 +44,15 @@ def test_a_run_that_found_no_new_file_calls_nothing_late(tmp_path: Path, capsys:
     run.landed = LandingSummary(late_exports=["orders", "reviews"])
     print_summary(run)
     assert "late" not in capsys.readouterr().out
+
+
+def test_a_step_inside_a_step_counts_for_itself_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    run = new_run(settings_from_env({"DATA": str(tmp_path)}))
+    now = iter([0.0, 2.0, 10.0, 15.0, 20.0, 21.0])
+    monkeypatch.setattr("dagster_project.run.time.monotonic", lambda: next(now))
+    with step(run, "land"), step(run, "libraries"):
+        pass
+    assert run.seconds == {"libraries": 8.0, "land": 7.0}
+    with step(run, "land"):
+        pass
+    assert run.seconds == {"libraries": 8.0, "land": 8.0}
