@@ -21,7 +21,7 @@ from dagster_project import run as steps
 from dagster_project.audit.suites import SUITES, read_suite
 from dagster_project.definitions import RETRIES, wiring
 from dagster_project.landing.contracts import CONTRACTS
-from dagster_project.settings import settings_from_env
+from dagster_project.settings import UserError, settings_from_env
 from dagster_project.warehouse.dagster_assets import model_assets
 from dagster_project.warehouse.dagster_sensor import contents_of, has_told
 
@@ -63,15 +63,42 @@ def test_a_run_that_keeps_no_event_log_answers_from_it_that_nothing_happened():
     def marts(exports: int) -> int:
         return exports + 1
 
+    made, seen = dg.AssetKey("exports"), dg.AssetKey("seen")
     with dg.DagsterInstance.ephemeral() as instance:
+        instance.report_runless_asset_event(dg.AssetMaterialization(made))
+        instance.report_runless_asset_event(dg.AssetObservation(seen))
+        assert instance.get_asset_records([made]) and instance.fetch_observations(seen, limit=1).records
         job._keep_no_events(instance)
+        # Not even what it held before is looked up, and nothing is added.
+        assert instance.get_asset_records([made]) == []
+        assert instance.fetch_observations(seen, limit=1).records == []
         outcome = dg.materialize([exports, marts], instance=instance)
         assert outcome.success and outcome.output_for_node("marts") == 2
-        # What the run itself is told is whole; the log has none of it.
         assert {event.asset_key.to_user_string() for event in outcome.get_asset_materialization_events()} == {"exports", "marts"}
         assert instance.get_latest_materialization_event(dg.AssetKey("marts")) is None
-        assert instance.get_asset_records([dg.AssetKey("marts")]) == []
-        assert instance.fetch_observations(dg.AssetKey("marts"), limit=1).records == []
+
+
+def test_libraries_are_loaded_once_and_what_hinders_them_early_is_told_when_they_are_needed(tmp_path, monkeypatch):
+    run = steps.new_run(settings_from_env({"DATA": str(tmp_path)}))
+    loaded: list[str] = []
+
+    def load(_: object) -> str:
+        loaded.append("begun")
+        if len(loaded) < 3:
+            raise UserError("the dbt project cannot be parsed")
+        return "definitions"
+
+    monkeypatch.setattr(job, "_load_graph", load)
+    loading = job._Loading(run)
+    monkeypatch.setattr(job, "is_parsed", lambda settings: False)
+    loading.begin()
+    assert loaded == [], "a parse that is only made beside landing is not waited for"
+    monkeypatch.setattr(job, "is_parsed", lambda settings: True)
+    loading.begin()
+    with pytest.raises(UserError, match="cannot be parsed"):
+        loading.definitions()
+    assert loading.definitions() == loading.definitions() == "definitions"
+    assert len(loaded) == 3
 
 
 def test_the_night_and_the_month_end_start_in_the_companys_zone(repository):

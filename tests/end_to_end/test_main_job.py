@@ -268,8 +268,10 @@ def test_money_without_a_rate_is_never_published_and_heals_when_the_rate_comes(e
         ).fetchall()
     assert kept == [(2,)]
     (exports / "fx_rates" / "abroad.csv").write_text("rate_date,currency,rate\n2026-11-02,XTS,7.5\n", encoding="utf-8")
+    told.unlink()
     healed = start("nightly", **settings)
     assert healed.returncode == 0, healed.stderr
+    assert not told.exists()
     with duckdb.connect(str(data / "published" / "current" / "marts.duckdb"), read_only=True) as con:
         assert con.execute("select gmv::varchar from core.fct_order_line where order_line_id = 'x1'").fetchall() == [("75.00",)]
 
