@@ -55,6 +55,16 @@ def of_parquet(exports: str, export: str, columns: list[str]) -> pd.DataFrame:
     return frame
 
 
+# What is counted of the lines of a product and of a session: column → what of, and how.
+SOLD = {
+    "order_viewers": ("viewer_id", "nunique"),
+    "buyers": ("buyer", "nunique"),
+    "orders_created": ("order_id", "nunique"),
+    "orders_paid": ("paid_order", "nunique"),
+    "units_sold": ("units_sold", "sum"),
+    "gmv": ("gmv", "sum"),
+    "units_returned": ("units_returned", "sum"),
+}
 MICRO, RATE_UNIT = 10**6, 10**10
 DAY = pd.Timedelta(days=1)
 
@@ -459,15 +469,7 @@ def main(exports: str, folder: str) -> None:
     ordering = ordering.groupby(PERSON_PRODUCT)["created_at"].min().rename("ordered").reset_index()
     paying = bought[bought["is_paid"]].merge(ordering, on=PERSON_PRODUCT)
     paying = paying[paying["paid_at"] >= paying["ordered"]].drop_duplicates(PERSON_PRODUCT)
-    by_product = credited.groupby(PRODUCT).agg(
-        order_viewers=("viewer_id", "nunique"),
-        buyers=("buyer", "nunique"),
-        orders_created=("order_id", "nunique"),
-        orders_paid=("paid_order", "nunique"),
-        units_sold=("units_sold", "sum"),
-        gmv=("gmv", "sum"),
-        units_returned=("units_returned", "sum"),
-    )
+    by_product = credited.groupby(PRODUCT).agg(**SOLD)
     shown, explained = explained_of(sessions, segments)
     counted = counted.fillna(0).reset_index().astype({"session_id": "str", "product_id": "str"})
     product = (
@@ -563,15 +565,9 @@ def main(exports: str, folder: str) -> None:
             )
             .groupby("session_id")
             .agg(
-                order_viewers=("viewer_id", "nunique"),
-                buyers=("buyer", "nunique"),
-                orders_created=("order_id", "nunique"),
-                orders_paid=("paid_order", "nunique"),
-                units_sold=("units_sold", "sum"),
-                gmv=("gmv", "sum"),
+                **SOLD,
                 refunded=("refunded", "sum"),
                 new_product_units=("new_product_units", "sum"),
-                units_returned=("units_returned", "sum"),
                 reviews_received=("reviews_received", "sum"),
                 negative_reviews=("negative_reviews", "sum"),
                 complained_orders=("complained_order", "nunique"),

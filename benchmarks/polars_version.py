@@ -88,9 +88,14 @@ def share(part: str, whole: str) -> pl.Expr:
     return pl.when(d != 0).then((2 * n * MICRO + d) // (2 * d) / MICRO)
 
 
+def rooms_of(exports: str) -> pl.DataFrame:
+    """room_id and timezone of every room; its latest row counts."""
+    return of_csv(exports, "rooms").sort("effective_from").unique("room_id", keep="last").select("room_id", "timezone")
+
+
 def sessions_of(exports: str) -> pl.DataFrame:
     """session_id, room_id, mode, business_date, started_ms, ended_ms, timezone of every session; its latest row counts."""
-    rooms = of_csv(exports, "rooms").sort("effective_from").unique("room_id", keep="last").select("room_id", "timezone")
+    rooms = rooms_of(exports)
     zones = rooms["timezone"].unique().to_list()
     return (
         latest(of_csv(exports, "sessions"), "session_id")
@@ -103,7 +108,7 @@ def sessions_of(exports: str) -> pl.DataFrame:
 
 def lines_of(exports: str, sessions: pl.DataFrame, clicks: pl.DataFrame, products: pl.DataFrame) -> pl.DataFrame:
     """Order lines with the session they are credited to and what they are worth, in hundredths of the reporting currency."""
-    rooms = of_csv(exports, "rooms").sort("effective_from").unique("room_id", keep="last").select("room_id", "timezone")
+    rooms = rooms_of(exports)
     zones = rooms["timezone"].unique().to_list()
     lines = (
         latest(of_csv(exports, "orders"), "order_line_id")
@@ -384,6 +389,12 @@ def main(exports: str, folder: str) -> None:
     credited = lines.filter(pl.col("session_id").is_not_null())
     paid_orders = pl.col("order_id").filter("is_paid").n_unique().cast(pl.Int64).alias("orders_paid")
     sold = [pl.col("units_sold").sum(), pl.col("gmv").sum()]
+    ordered_by = [
+        pl.col("viewer_id").n_unique().alias("order_viewers"),
+        pl.col("viewer_id").filter("is_paid").n_unique().alias("buyers"),
+        pl.col("order_id").n_unique().alias("orders_created"),
+        pl.col("units_returned").sum(),
+    ]
     done("orders")
 
     acted = (
@@ -498,12 +509,9 @@ def main(exports: str, folder: str) -> None:
     )
     explained = explained_of(exports, sessions, segments)
     by_product = credited.group_by(PRODUCT).agg(
-        pl.col("viewer_id").n_unique().alias("order_viewers"),
-        pl.col("viewer_id").filter("is_paid").n_unique().alias("buyers"),
-        pl.col("order_id").n_unique().alias("orders_created"),
+        *ordered_by,
         paid_orders,
         *sold,
-        pl.col("units_returned").sum(),
     )
     shown = explained.filter(pl.col("product_id").is_not_null())
     product = (
@@ -613,14 +621,12 @@ def main(exports: str, folder: str) -> None:
         )
         .join(
             credited.group_by("session_id").agg(
-                pl.col("viewer_id").n_unique().alias("order_viewers"),
-                pl.col("viewer_id").filter("is_paid").n_unique().alias("buyers"),
-                pl.col("order_id").n_unique().alias("orders_created"),
+                *ordered_by,
                 paid_orders,
                 *sold,
                 pl.col("refunded").sum(),
                 pl.col("units_sold").filter("is_new_product").sum().alias("new_product_units"),
-                pl.col("units_returned", "reviews_received", "negative_reviews").sum(),
+                pl.col("reviews_received", "negative_reviews").sum(),
                 pl.col("order_id").filter("is_complained").n_unique().alias("complained_orders"),
             ),
             on="session_id",
