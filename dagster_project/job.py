@@ -9,6 +9,7 @@ from contextlib import suppress
 from datetime import date
 from typing import TYPE_CHECKING
 
+from dagster_project import loading
 from dagster_project import run as steps
 from dagster_project.alerts import alert
 from dagster_project.audit.suites import start_judge
@@ -56,12 +57,12 @@ def _run(environ: Mapping[str, str], with_scorecards: bool, dates: tuple[date, d
         with steps.locked(run):
             if dates:
                 steps.ask_for_dates(run, *dates)
-            loading = _Loading(run)
-            steps.land_exports(run, at_first_file=loading.begin)
+            libraries = _Libraries(run)
+            steps.land_exports(run, at_first_file=libraries.load)
             if steps.is_up_to_date(run):
                 _nothing_to_do(run, with_scorecards)
             else:
-                _run_graph(run, loading.definitions(), with_scorecards)
+                _run_graph(run, libraries.definitions(), with_scorecards)
     except Exception as error:
         steps.note_failure(run, error)
     steps.conclude(run)
@@ -80,14 +81,14 @@ def _nothing_to_do(run: Run, with_scorecards: bool) -> None:
     steps.write_site(run)
 
 
-class _Loading:
+class _Libraries:
     """Dagster's definitions, with dbt's manifest in them, and all libraries: loaded once in a run, as soon as it needs them."""
 
     def __init__(self, run: Run):
         self._run = run
         self._definitions: Definitions | None = None
 
-    def begin(self) -> None:
+    def load(self) -> None:
         """Load before the first file lands, so that Great Expectations loads on the other core at the same time.
 
         Not where dbt's parse is only made beside landing. What goes wrong does so again in definitions(), where it can be told.
@@ -99,7 +100,7 @@ class _Loading:
     def definitions(self) -> Definitions:
         """The definitions, loaded now where they are not yet."""
         if self._definitions is None:
-            with steps.step(self._run, "libraries"):
+            with steps.step(self._run, "libraries"), loading.for_good():
                 self._definitions = _load_graph(self._run.settings)
         return self._definitions
 

@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 import fcntl
+import gc
 import os
+import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+def pytest_configure() -> None:
+    """Test modules and the libraries they import stay to the end, so none is looked through for garbage."""
+    gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """From here on what tests make is."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -21,16 +35,33 @@ def only_settings_of_tests():
 
 
 @pytest.fixture(scope="session")
-def sample_data(tmp_path_factory) -> Path:
-    """A DATA folder in which `scorecards` ran on the embedded sample; one for all processes, only to read."""
+def made_once(tmp_path_factory) -> Callable[[str, Callable[[Path], object]], Path]:
+    """`made_once(name, make)` is a folder that one of all processes filled by make(folder); the others wait. Only to read."""
     own = tmp_path_factory.getbasetemp()
     shared = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
-    data = shared / "sample_run"
-    with (shared / "sample_run.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (data / "published" / "current").exists():
-            command = [sys.executable, "-m", "dagster_project.cli", "scorecards", f"DATA={data}"]
-            done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
-            assert done.returncode == 0, done.stderr + done.stdout
-            (shared / "sample_run.out").write_text(done.stdout, encoding="utf-8")
-    return data
+
+    def made(name: str, make: Callable[[Path], object]) -> Path:
+        folder, whole = shared / name, shared / f"{name}.whole"
+        with (shared / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not whole.exists():
+                # What a process left that failed at it is told by the next one too, from the start.
+                shutil.rmtree(folder, ignore_errors=True)
+                make(folder)
+                whole.touch()
+        return folder
+
+    return made
+
+
+@pytest.fixture(scope="session")
+def sample_data(made_once) -> Path:
+    """A DATA folder in which `scorecards` ran on the embedded sample; what it said is beside it."""
+
+    def run(data: Path) -> None:
+        command = [sys.executable, "-m", "dagster_project.cli", "scorecards", f"DATA={data}"]
+        done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr + done.stdout
+        data.with_suffix(".out").write_text(done.stdout, encoding="utf-8")
+
+    return made_once("sample_run", run)

@@ -25,7 +25,7 @@ READS = {
 LEDGER = {"files", "quarantine", "changes", "viewers"}
 # Who may import whom inside dagster_project: a module imports only its own folder and ones before it.
 ORDER = [
-    {"settings", "lock", "alerts", "beforehand"},
+    {"settings", "lock", "alerts", "beforehand", "loading"},
     {"landing", "simulator"},
     {"warehouse", "audit", "spark"},
     {"reports", "insights", "site"},

@@ -11,7 +11,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import BytecodeCache, Environment, FileSystemLoader, StrictUndefined
+from jinja2.bccache import Bucket
 from markupsafe import Markup, escape
 
 from dagster_project.reports import charts, figures, wording
@@ -26,10 +27,28 @@ ROLES_IN_ORDER = ("host", "operations", "floor_control", "customer_service", "te
 TREND_MONTHS = 6
 
 
+class _CompiledHere(BytecodeCache):
+    """Templates as this process compiled them, for every folder that it writes; Jinja holds each against its file's text."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, bytes] = {}
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        if bucket.key in self._kept:
+            bucket.bytecode_from_string(self._kept[bucket.key])
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        self._kept[bucket.key] = bucket.bytecode_to_string()
+
+
+_COMPILED = _CompiledHere()
+
+
 def page_environment(currency: str) -> Environment:
     """Jinja with autoescape everywhere and the words, figures and places that the templates use."""
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
+        bytecode_cache=_COMPILED,
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -56,21 +56,27 @@ def unchanging_code() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def published(tmp_path_factory: pytest.TempPathFactory) -> Company:
+def published(made_once) -> Company:
     """The company with its scorecards published and every month open; not to be changed."""
-    company = Company(tmp_path_factory.mktemp("published"))
-    simulate(company.exports, seed=5, start=date(2026, 9, 24), end=date(2026, 10, 6), rooms=2, events=3000)
-    assert scorecards(company.environ()) == 0
-    return company
+
+    def publish(root: Path) -> None:
+        company = Company(root)
+        simulate(company.exports, seed=5, start=date(2026, 9, 24), end=date(2026, 10, 6), rooms=2, events=3000)
+        assert scorecards(company.environ()) == 0
+
+    return Company(made_once("published", publish))
 
 
 @pytest.fixture(scope="session")
-def sealed_once(published: Company, tmp_path_factory: pytest.TempPathFactory) -> Company:
+def sealed_once(published: Company, made_once) -> Company:
     """The company with September and then October sealed; not to be changed."""
-    company = published.copy(tmp_path_factory.mktemp("sealed") / "company")
-    assert close(company.environ(MONTH="2026-09", BY="Li Wei")) == 0
-    assert close(company.environ(BY="Li Wei")) == 0
-    return company
+
+    def seal(root: Path) -> None:
+        company = published.copy(root)
+        assert close(company.environ(MONTH="2026-09", BY="Li Wei")) == 0
+        assert close(company.environ(BY="Li Wei")) == 0
+
+    return Company(made_once("sealed", seal))
 
 
 @pytest.fixture

@@ -89,15 +89,15 @@ def test_libraries_are_loaded_once_and_what_hinders_them_early_is_told_when_they
         return "definitions"
 
     monkeypatch.setattr(job, "_load_graph", load)
-    loading = job._Loading(run)
+    libraries = job._Libraries(run)
     monkeypatch.setattr(job, "is_parsed", lambda settings: False)
-    loading.begin()
+    libraries.load()
     assert loaded == [], "a parse that is only made beside landing is not waited for"
     monkeypatch.setattr(job, "is_parsed", lambda settings: True)
-    loading.begin()
+    libraries.load()
     with pytest.raises(UserError, match="cannot be parsed"):
-        loading.definitions()
-    assert loading.definitions() == loading.definitions() == "definitions"
+        libraries.definitions()
+    assert libraries.definitions() == libraries.definitions() == "definitions"
     assert len(loaded) == 3
 
 

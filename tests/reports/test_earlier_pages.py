@@ -34,11 +34,11 @@ HASHED = {
 
 @pytest.fixture(scope="module")
 def exported(sample_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The sample's marts as one file that may be written to, with the sessions of one room: a third of the pages."""
+    """The sample's marts as one file that may be written to, with half a month of one room: a sixth of the pages."""
     file = tmp_path_factory.mktemp("marts") / "marts.duckdb"
     assert export({"DATA": str(sample_data), "OUT": str(file)}) == 0
     with duckdb.connect(str(file)) as con:
-        con.execute("delete from core.fct_session where room_id <> '0102'")
+        con.execute("delete from core.fct_session where room_id <> '0102' or started_at < '2026-10-16'")
     return file
 
 
@@ -83,11 +83,11 @@ def of_sessions(folder: Folder) -> Folder:
 
 # What a night may change about one session.
 CHANGES = {
+    "an alert": "delete from insights.alerts where session_id = $1",
     "a minute": "update core.fct_scene set units_sold = units_sold + 1 where session_id = $1 and minute = 3",
     "a measure of the session": "update core.fct_session set likes = likes + 1 where session_id = $1",
     "who was on duty": "update core.fct_duty set off_at = off_at - interval 1 minute where session_id = $1",
     "a product of it": "update funnel.product_funnel set clicks = clicks + 1 where session_id = $1",
-    "an alert": "delete from insights.alerts where session_id = $1",
     "its review": "update insights.session_review set value = value + 1 where session_id = $1",
     "its mood": "update insights.chat_sentiment set positive_share = 0.123 where session_id = $1",
 }  # fmt: skip
