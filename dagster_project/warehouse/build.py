@@ -135,6 +135,7 @@ def _parsed(target: Path, options: tuple[str, ...]) -> Any:
     # dbt throws a parse away when what a connection is made of has changed, since a model may ask for it. Ours do not, and
     # warehouses differ in nothing but their paths and limits.
     DuckDBCredentials._connection_keys = lambda self: ("database", "schema")
+    _spare_debug_messages()
     target.mkdir(mode=0o700, parents=True, exist_ok=True)
     parse = target / LATEST_PARSE.name
     if not parse.exists():
@@ -147,6 +148,20 @@ def _parsed(target: Path, options: tuple[str, ...]) -> Any:
         raise UserError(f"the dbt project cannot be parsed: {first_line(outcome.exception)}")
     _copy_newer(parse, LATEST_PARSE)
     return outcome.result
+
+
+def _spare_debug_messages() -> None:
+    """Have dbt make no message of an event at debug level: it has thirty for every model, and here nobody reads them."""
+    from dbt_common.events.base_types import EventLevel
+    from dbt_common.events.event_manager import EventManager
+    from dbt_common.events.event_manager_client import ctx_set_event_manager
+
+    class Spared(EventManager):
+        def fire_event(self, e: Any, level: EventLevel | None = None, *further: Any, **named: Any) -> None:
+            if (level or e.level_tag()) != EventLevel.DEBUG:
+                super().fire_event(e, level, *further, **named)
+
+    ctx_set_event_manager(Spared())
 
 
 def _copy_newer(source: Path, to: Path) -> None:

@@ -1,0 +1,25 @@
+{#- A view is replaced in one statement. dbt's own materialization makes it beside, renames both and drops the old one: five
+    statements, each with a context of every macro that there is. -#}
+{% materialization view, adapter='duckdb' %}
+  {%- set existing = load_cached_relation(this) -%}
+  {%- set target_relation = this.incorporate(type='view') -%}
+
+  {{ run_hooks(pre_hooks, inside_transaction=False) }}
+  {{ run_hooks(pre_hooks, inside_transaction=True) }}
+
+  {% call statement('main') -%}
+    {%- if existing is not none and not existing.is_view %}
+      drop {{ existing.type }} {{ existing }};
+    {%- endif %}
+    create or replace view {{ target_relation }} as (
+      {{ compiled_code }}
+    );
+  {%- endcall %}
+
+  {{ run_hooks(post_hooks, inside_transaction=True) }}
+  {% do persist_docs(target_relation, model) %}
+  {{ adapter.commit() }}
+  {{ run_hooks(post_hooks, inside_transaction=False) }}
+
+  {{ return({'relations': [target_relation]}) }}
+{% endmaterialization %}
