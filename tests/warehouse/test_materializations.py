@@ -27,7 +27,8 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     shutil.copy(build.PROJECT / "profiles.yml", project)
     (project / "models").mkdir()
     (project / "dbt_project.yml").write_text(
-        "name: live_commerce\nversion: '1.0'\nprofile: live_commerce\nmacro-paths: [macros, materializations]\nmodels: {+schema: core}\n"
+        "name: live_commerce\nversion: '1.0'\nprofile: live_commerce\nmacro-paths: [macros, materializations]\n"
+        "models: {+schema: core}\n"
     )
     monkeypatch.setattr(build, "PROJECT", project)
     monkeypatch.setattr(build, "LATEST_PARSE", project / "target" / "partial_parse.msgpack")
