@@ -7,25 +7,16 @@
   {%- endif -%}
   {%- set target_relation = this.incorporate(type='table') -%}
 
-  {{ run_hooks(pre_hooks, inside_transaction=False) }}
-  {{ run_hooks(pre_hooks, inside_transaction=True) }}
-
-  {%- if config.get('contract').enforced -%}
-    {%- do get_assert_columns_equivalent(compiled_code) -%}
-  {%- endif -%}
-  {%- set rows = in_dialect(compiled_code) -%}
-  {%- do assert_columns_stand(target_relation, rows) -%}
-  {% call statement('main') -%}
+  {%- call built_in_one_transaction(target_relation) -%}
+    {%- if config.get('contract').enforced -%}
+      {%- do get_assert_columns_equivalent(compiled_code) -%}
+    {%- endif -%}
+    {%- set rows = in_dialect(compiled_code) -%}
+    {%- do assert_columns_stand(target_relation, rows) -%}
     insert into {{ target_relation }} by name (
       {{ rows }}
     )
-  {%- endcall %}
-
-  {{ run_hooks(post_hooks, inside_transaction=True) }}
-  {% do persist_docs(target_relation, model) %}
-  {{ adapter.commit() }}
-  {{ run_hooks(post_hooks, inside_transaction=False) }}
-
+  {%- endcall -%}
   {{ return({'relations': [target_relation]}) }}
 {% endmaterialization %}
 

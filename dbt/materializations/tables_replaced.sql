@@ -1,26 +1,16 @@
 {#- A table made anew takes the old one's place inside its own transaction. dbt-duckdb's materialization builds it beside,
-    renames both and drops the old one, which spares readers a wait; the private warehouse has no reader, and a failed transaction
-    leaves the old table. -#}
+    renames both and drops the old one, which spares readers a wait; the private warehouse has no reader. -#}
 {% materialization table, adapter='duckdb' %}
   {%- set existing = load_cached_relation(this) -%}
   {%- set target_relation = this.incorporate(type='table') -%}
 
-  {{ run_hooks(pre_hooks, inside_transaction=False) }}
-  {{ run_hooks(pre_hooks, inside_transaction=True) }}
-
-  {% call statement('main') -%}
+  {%- call built_in_one_transaction(target_relation) -%}
     {%- set create_table = create_table_as(False, target_relation, compiled_code) -%}
     {%- if existing is not none %}
       drop {{ existing.type }} {{ existing }};
     {%- endif %}
     {{ create_table }}
-  {%- endcall %}
-
-  {{ run_hooks(post_hooks, inside_transaction=True) }}
-  {% do persist_docs(target_relation, model) %}
-  {{ adapter.commit() }}
-  {{ run_hooks(post_hooks, inside_transaction=False) }}
-
+  {%- endcall -%}
   {{ return({'relations': [target_relation]}) }}
 {% endmaterialization %}
 

@@ -4,22 +4,13 @@
   {%- set existing = load_cached_relation(this) -%}
   {%- set target_relation = this.incorporate(type='view') -%}
 
-  {{ run_hooks(pre_hooks, inside_transaction=False) }}
-  {{ run_hooks(pre_hooks, inside_transaction=True) }}
-
-  {% call statement('main') -%}
+  {%- call built_in_one_transaction(target_relation) -%}
     {%- if existing is not none and not existing.is_view %}
       drop {{ existing.type }} {{ existing }};
     {%- endif %}
     create or replace view {{ target_relation }} as (
       {{ compiled_code }}
     );
-  {%- endcall %}
-
-  {{ run_hooks(post_hooks, inside_transaction=True) }}
-  {% do persist_docs(target_relation, model) %}
-  {{ adapter.commit() }}
-  {{ run_hooks(post_hooks, inside_transaction=False) }}
-
+  {%- endcall -%}
   {{ return({'relations': [target_relation]}) }}
 {% endmaterialization %}
