@@ -14,6 +14,7 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -28,7 +29,7 @@ from dagster_project.appraisal.seals import is_sealed
 from dagster_project.lock import Locked, run_lock
 from dagster_project.settings import REPOSITORY, Settings, UserError, connect
 from dagster_project.warehouse.hashes import hash_files
-from dagster_project.warehouse.publish import current_manifest, current_snapshot, publish
+from dagster_project.warehouse.publish import Begun, begin, current_manifest, current_snapshot, publish, remove_unfinished
 
 if TYPE_CHECKING:
     from dagster_project.audit.suites import CheckResult
@@ -67,6 +68,7 @@ class Run:
     started_at: datetime
     policy: Policy | None = None
     on_spark: SparkBuild | None = None
+    begun: Begun | None = None
     status: str = "ok"
     message: str = ""
     seconds: dict[str, float] = field(default_factory=dict)
@@ -180,6 +182,7 @@ def build_marts(run: Run, models: Sequence[str] | None = None) -> list[NodeResul
 
     with step(run, "marts") as progress:
         made_with = _makers(run)
+        run.begun = None  # of the tables as they were
         with warehouse(run.settings) as con:
             full_refresh = _made_with(con) != made_with or run.settings.engine == "spark"
             if full_refresh:
@@ -211,11 +214,16 @@ def build_marts(run: Run, models: Sequence[str] | None = None) -> list[NodeResul
 
 
 def add_insights(run: Run) -> None:
-    """The insights that SQL has no words for, of the dates that the marts were rebuilt for."""
+    """The insights that SQL has no words for, of the dates that the marts were rebuilt for.
+
+    Beside them the snapshot is begun: insights are Python on one processor, writing tables is DuckDB.
+    """
     from dagster_project.insights.build import run_insights
 
-    with step(run, "insights"), warehouse(run.settings) as con:
+    with step(run, "insights"), warehouse(run.settings) as con, ThreadPoolExecutor(1) as beside:
+        beginning = beside.submit(begin, run.settings, run.run_id)
         run_insights(con, run.settings)
+        run.begun = beginning.result()
 
 
 def test_nominations(run: Run) -> None:
@@ -284,8 +292,9 @@ def publish_snapshot(run: Run) -> None:
         run.snapshot = current_snapshot(run.settings.published).name
         forget_changes(run)
         return
+    begun, run.begun = run.begun, None
     with step(run, "publish"):
-        run.snapshot = publish(run.settings, run.run_id, provenance(run))["snapshot_id"]
+        run.snapshot = publish(run.settings, run.run_id, provenance(run), begun=begun)["snapshot_id"]
         forget_changes(run)
 
 
@@ -388,6 +397,8 @@ def locked(run: Run) -> Iterator[None]:
         except BaseException:
             _leave_cluster(run, failed=True)
             raise
+        finally:
+            remove_unfinished(run.settings.published)
         _leave_cluster(run, failed=run.status != "ok")
 
 

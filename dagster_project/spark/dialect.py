@@ -18,7 +18,7 @@ from sqlglot.dialects.spark import Spark
 WRITTEN = frozenset({
     "aggregate", "array_except", "array_sort", "bround", "collect_list", "element_at", "explode", "from_utc_timestamp", "get",
     "inline", "make_dt_interval", "max_by", "min_by", "named_struct", "percentile_disc", "size", "slice", "struct", "to_json",
-    "transform", "typeof", "unix_millis",
+    "transform", "typeof", "unix_micros", "unix_millis",
 })  # fmt: skip
 
 
@@ -266,6 +266,10 @@ def _instant_in_ms(node: exp.UnixToTime, tree: exp.Expr) -> exp.Expr:
     return exp.Anonymous(this="UNIX_MILLIS", expressions=[node.this])
 
 
+def _instant_in_us(node: exp.Anonymous, tree: exp.Expr) -> exp.Expr:
+    return exp.Anonymous(this="UNIX_MICROS", expressions=node.expressions)
+
+
 def _arg_extreme(node: exp.ArgMin | exp.ArgMax, tree: exp.Expr) -> exp.Expr:
     """DuckDB's arg_min passes over rows whose value is null; Spark's min_by would return that null."""
     key = node.expression
@@ -413,6 +417,7 @@ TRANSLATIONS: dict[type[exp.Expr], Translation] = {
     exp.Window: _named_window,
 }
 CALLS: dict[str, Translation] = {
+    "epoch_us": _instant_in_us,
     "list_has_all": _has_all,
     "list_median": _list_median,
     "list_reduce": _list_reduced,

@@ -6,8 +6,9 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ from dagster_project.warehouse.hashes import NOTHING, Fingerprint, columns_of, c
 from dagster_project.warehouse.parts import PARTS_FOLDER, Base, Parts, place_parts, sync, view_sql
 
 MARTS_SCHEMAS = ("core", "funnel", "kpis", "insights", "audit")
+# Whole once the models are built: only models write these, and no model behind the insights does.
+MODELS_SCHEMAS = ("core", "funnel", "kpis")
 APPRAISAL_SCHEMAS = ("scorecards",)
 # Run ids and times of checks stand in audit, so its tables have no content hash.
 UNHASHED_SCHEMAS = ("audit",)
@@ -28,31 +31,66 @@ STORAGE_VERSION = "v1.4.0"
 # What analysts may never see, whichever model would let it through.
 FORBIDDEN_IN_MARTS = frozenset({"viewer_id", "viewer_no", "performance_pay", "total_score", "personal_score"})
 SNAPSHOTS_KEPT_AT_LEAST = 3
+# Before the name of a snapshot while it is made, or taken away: no reader looks there.
+BUILDING = ".building-"
 
 
-def publish(
-    settings: Settings, snapshot_id: str, facts: Mapping[str, Any], keep_hours: float = 48
-) -> dict[str, Any]:
-    """Place the published schemas of the private warehouse in a new snapshot and flip `current` to it.
+@dataclass(frozen=True)
+class Begun:
+    """A snapshot to be: its folder, which is its owner's alone, and the tables whose parts are there. No check has passed yet."""
 
-    What was not rebuilt since the snapshot before is shared with it (parts.py), so a night costs what it changed.
+    folder: Path
+    base: Base | None
+    parts: Mapping[str, Parts]
 
-    `facts` go into the manifest as they are (code_version, ledger_hash, …). Returns the manifest. Raises
-    UserError where a mart would show what analysts may not see; then, and at any kill, `current` stays.
+
+def begin(settings: Settings, snapshot_id: str) -> Begun:
+    """Place the parts of MODELS_SCHEMAS in the folder of a snapshot to be, for publish to complete.
+
+    Nothing may change their tables from here to publish. Raises as publish does, and leaves nothing behind then.
     """
     snapshots = settings.published / "snapshots"
     for folder in (settings.data, settings.published, snapshots):
         folder.mkdir(parents=True, exist_ok=True)
         folder.chmod(0o755)
-    _remove_unfinished(snapshots)
-    building = snapshots / f".building-{snapshot_id}"
+    remove_unfinished(settings.published)
+    building = snapshots / f"{BUILDING}{snapshot_id}"
     building.mkdir(mode=0o700)
-    with _warehouse(settings) as con:
-        try:
+    try:
+        (building / PARTS_FOLDER).mkdir()
+        (building / PARTS_FOLDER).chmod(0o755)
+        with _warehouse(settings) as con:
             _refuse_private_columns(con)
             parts.create_tables(con)
             base = parts.last_published(con, snapshots)
-            tables, written = _write_marts(con, building, snapshots.resolve() / snapshot_id, base)
+            placed = {
+                f"{schema}.{table}": place_parts(con, schema, table, building / PARTS_FOLDER / f"{schema}.{table}", base)
+                for schema, table in published_tables(con, MODELS_SCHEMAS)
+                if parts.is_by_date(con, schema, table)
+            }
+        return Begun(building, base, placed)
+    except BaseException:
+        shutil.rmtree(building, ignore_errors=True)
+        raise
+
+
+def publish(
+    settings: Settings, snapshot_id: str, facts: Mapping[str, Any], keep_hours: float = 48, begun: Begun | None = None
+) -> dict[str, Any]:
+    """Place the published schemas of the private warehouse in a new snapshot and flip `current` to it.
+
+    What was not rebuilt since the snapshot before is shared with it (parts.py), so a night costs what it changed.
+
+    `facts` go into the manifest as they are (code_version, ledger_hash, …). `begun` is what begin made for this
+    very snapshot, if it was called. Returns the manifest. Raises UserError where a mart would show what analysts
+    may not see; then, and at any kill, `current` stays.
+    """
+    begun = begun or begin(settings, snapshot_id)
+    snapshots, building = begun.folder.parent, begun.folder
+    with _warehouse(settings) as con:
+        try:
+            _refuse_private_columns(con)
+            tables, written = _write_marts(con, begun, snapshots.resolve() / snapshot_id)
             tables |= write_database(con, building / "appraisal.duckdb", APPRAISAL_SCHEMAS, 0o600)
             manifest = {
                 "snapshot_id": snapshot_id,
@@ -74,6 +112,16 @@ def publish(
         parts.note_published(con, snapshot_id, written)
     sweep(settings.published, keep_hours)
     return manifest
+
+
+def remove_unfinished(published: Path) -> None:
+    """What a failed or killed run began: only the holder of the run lock publishes, so nobody is building it."""
+    snapshots = published / "snapshots"
+    for folder in snapshots.iterdir() if snapshots.is_dir() else ():
+        if folder.is_symlink():
+            folder.unlink()
+        elif folder.name.startswith(BUILDING):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def current_manifest(published: Path) -> dict[str, Any] | None:
@@ -106,7 +154,7 @@ def sweep(published: Path, keep_hours: float) -> list[str]:
     for folder in newest_first[SNAPSHOTS_KEPT_AT_LEAST:]:
         if folder.name != current and folder.stat().st_mtime < oldest_kept:
             # Renamed first: a half-removed folder must never look like a snapshot.
-            doomed = snapshots / f".building-swept-{folder.name}"
+            doomed = snapshots / f"{BUILDING}swept-{folder.name}"
             os.rename(folder, doomed)
             shutil.rmtree(doomed, ignore_errors=True)
             swept.append(folder.name)
@@ -122,7 +170,7 @@ def _warehouse(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
         con.close()
 
 
-def published_tables(con: duckdb.DuckDBPyConnection, schemas: tuple[str, ...]) -> list[tuple[str, str]]:
+def published_tables(con: duckdb.DuckDBPyConnection, schemas: Sequence[str]) -> list[tuple[str, str]]:
     """(schema, table) of the private warehouse that a snapshot holds; dbt's scratch tables are left out."""
     return con.execute(
         "select table_schema, table_name from information_schema.tables "
@@ -133,7 +181,7 @@ def published_tables(con: duckdb.DuckDBPyConnection, schemas: tuple[str, ...]) -
 
 
 def write_database(
-    con: duckdb.DuckDBPyConnection, file: Path, schemas: tuple[str, ...], mode: int
+    con: duckdb.DuckDBPyConnection, file: Path, schemas: Sequence[str], mode: int
 ) -> dict[str, dict[str, Any]]:
     """Copy whole schemas into a new DuckDB file; returns rows and content hash per table, as read back."""
     with _new_database(con, file, schemas, mode):
@@ -144,7 +192,7 @@ def write_database(
 
 
 def _write_marts(
-    con: duckdb.DuckDBPyConnection, building: Path, final: Path, base: Base | None
+    con: duckdb.DuckDBPyConnection, begun: Begun, final: Path
 ) -> tuple[dict[str, dict[str, Any]], dict[str, Parts]]:
     """marts.duckdb, with tables by business date as views of Parquet parts beside it.
 
@@ -153,19 +201,19 @@ def _write_marts(
     tables: dict[str, dict[str, Any]] = {}
     written: dict[str, Parts] = {}
     copied: list[tuple[str, str, str]] = []
-    (building / PARTS_FOLDER).mkdir()
-    (building / PARTS_FOLDER).chmod(0o755)
     # A view is checked as it is made, and it has to name the files by the path they will have.
-    final.symlink_to(building.name)
+    final.symlink_to(begun.folder.name)
     try:
-        with _new_database(con, building / "marts.duckdb", MARTS_SCHEMAS, 0o640):
+        with _new_database(con, begun.folder / "marts.duckdb", MARTS_SCHEMAS, 0o640):
             for schema, table in published_tables(con, MARTS_SCHEMAS):
                 name = f"{schema}.{table}"
                 if not parts.is_by_date(con, schema, table):
                     tables[name] = _copy_table(con, schema, table)
                     copied.append(("table", schema, table))
                     continue
-                written[name] = place_parts(con, schema, table, building / PARTS_FOLDER / name, base)
+                written[name] = begun.parts.get(name) or place_parts(
+                    con, schema, table, begun.folder / PARTS_FOLDER / name, begun.base
+                )
                 con.execute(
                     f"create view snapshot.{quoted(schema)}.{quoted(table)} as {view_sql(final / PARTS_FOLDER / name)}"
                 )
@@ -174,13 +222,13 @@ def _write_marts(
             _copy_comments(con, copied)
     finally:
         final.unlink()
-    sync(building / PARTS_FOLDER)
+    sync(begun.folder / PARTS_FOLDER)
     return tables, written
 
 
 @contextmanager
 def _new_database(
-    con: duckdb.DuckDBPyConnection, file: Path, schemas: tuple[str, ...], mode: int
+    con: duckdb.DuckDBPyConnection, file: Path, schemas: Sequence[str], mode: int
 ) -> Iterator[None]:
     """A new DuckDB file attached as `snapshot` with the schemas in it; afterwards it is whole and on the disk."""
     previous_mask = os.umask(0o077)
@@ -264,15 +312,6 @@ def _flip(published: Path, snapshot_id: str) -> None:
     beside.symlink_to(Path("snapshots") / snapshot_id)
     os.replace(beside, published / "current")
     sync(published)
-
-
-def _remove_unfinished(snapshots: Path) -> None:
-    """What a killed run left: only the holder of the run lock publishes, so nobody is building it."""
-    for folder in snapshots.iterdir():
-        if folder.is_symlink():
-            folder.unlink()
-        elif folder.name.startswith(".building-"):
-            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _write_synced(file: Path, text: str, mode: int) -> None:

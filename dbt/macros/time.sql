@@ -3,9 +3,15 @@
   cast(timezone({{ timezone }}, timezone('UTC', {{ instant }})) as date)
 {%- endmacro %}
 
-{#- Whole milliseconds from one instant to another. -#}
+{#- Whole milliseconds from one instant to another. Instants have none but whole ones, and are kept as microseconds: epoch_ms
+    would divide each of the two. -#}
 {% macro milliseconds_between(earlier, later) -%}
-  (epoch_ms({{ later }}) - epoch_ms({{ earlier }}))
+  ((epoch_us({{ later }}) - epoch_us({{ earlier }})) // 1000)
+{%- endmacro %}
+
+{#- Whole minutes from one instant to another, the minute of a session that begins with the earlier. -#}
+{% macro minutes_between(earlier, later) -%}
+  ((epoch_us({{ later }}) - epoch_us({{ earlier }})) // 60000000)
 {%- endmacro %}
 
 {#- An event or sample outside its session counts at the nearest instant inside [started_at, ended_at - 1 ms]. -#}

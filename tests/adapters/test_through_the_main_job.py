@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from decimal import Decimal
 from pathlib import Path
 
@@ -11,19 +9,10 @@ import duckdb
 import pyarrow.parquet as pq
 import pytest
 
-from dagster_project.settings import REPOSITORY
 from tests.adapters.sheets import workbook
 from tests.adapters.test_platform_formats import DOUYIN
 from tests.adapters.test_real_files import HERE, ORDERS
-
-
-def run_main_job(exports: Path, data: Path, **settings: object) -> Path:
-    """`make scorecards` on the exports; the published marts."""
-    given = {"EXPORTS": exports, "DATA": data, "VIEWER_KEY_SECRET": "a secret of the tests", **settings}
-    command = [sys.executable, "-m", "dagster_project.cli", "scorecards", *(f"{key}={value}" for key, value in given.items())]
-    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return data / "published" / "current" / "marts.duckdb"
+from tests.commands import published_marts
 
 
 def put(exports: Path, path: str, content: str | bytes) -> None:
@@ -48,7 +37,7 @@ def test_platform_files_reach_the_marts_exactly_and_their_totals_are_held_agains
         ["小明", "xm", "2026/10/05 20:00:00", "2026/10/05 21:00:00", 60, 1, 1, 0, 0],
     ]  # fmt: skip
     put(exports, "platform_totals/room_id=R1/场次.xlsx", workbook(sheet))
-    marts = run_main_job(exports, tmp_path / "data", MONTH="2026-10")
+    marts = published_marts(exports, tmp_path / "data", MONTH="2026-10")
     with duckdb.connect(str(marts), read_only=True) as con:
         lines = con.execute(
             "select order_line_id, order_id, gmv::varchar, business_date::varchar from core.fct_order_line order by 1"
@@ -97,7 +86,7 @@ def test_real_orders_come_through_an_adapter_into_published_marts_to_the_penny(t
         "S1,1,A,enter,2020-12-02T12:30:00Z\n")  # fmt: skip
     (exports / "orders" / "room_id=R1").mkdir(parents=True)
     pq.write_table(table, exports / "orders" / "room_id=R1" / "retail.parquet")
-    marts = run_main_job(exports, tmp_path / "data", REPORTING_CURRENCY="GBP", ADAPTERS=HERE)
+    marts = published_marts(exports, tmp_path / "data", REPORTING_CURRENCY="GBP", ADAPTERS=HERE)
     sold = {
         (row["Invoice"], row["StockCode"], row["Quantity"], repr(row["Price"]))
         for row in table.to_pylist()

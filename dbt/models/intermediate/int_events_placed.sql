@@ -6,8 +6,8 @@ select
     events.event_type,
     events.event_at,
     cast(
-        {{ milliseconds_between('sessions.started_at', placed_within('events.event_at', 'sessions.started_at', 'sessions.ended_at')) }}
-        // 60000 as integer
+        {{ minutes_between('sessions.started_at', placed_within('events.event_at', 'sessions.started_at', 'sessions.ended_at')) }}
+        as integer
     ) as minute,
     events.product_id,
     events.event_type = 'product_click' and {{ is_new_product('products.launched_on', 'sessions.business_date') }}

@@ -9,7 +9,7 @@ with signs as not materialized (
         events.viewer_no,
         events.event_id,
         events.event_at,
-        epoch_ms(events.event_at) * 2 + case events.event_type when 'enter' then 0 else 1 end as place,
+        epoch_us(events.event_at) * 2 + case events.event_type when 'enter' then 0 else 1 end as place,
         events.region,
         events.device,
         events.traffic_source

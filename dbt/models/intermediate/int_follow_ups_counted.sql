@@ -14,13 +14,15 @@ visits as (
         room_id,
         business_date,
         viewer_no,
-        arg_min(session_id, (first_event_at, event_id, session_id)) as session_id,
-        arg_min(placed_at, (first_event_at, event_id, session_id)) as credited_at
+        session_id,
+        placed_at as credited_at
     from {{ ref('int_first_visits') }}
     {% if is_incremental() %}
         where business_date in ({{ dates_around_affected(1, 1) }})
     {% endif %}
-    group by room_id, business_date, viewer_no
+    qualify row_number() over (
+        partition by room_id, business_date, viewer_no order by first_event_at, event_id, session_id
+    ) = 1
 ),
 
 returns as (

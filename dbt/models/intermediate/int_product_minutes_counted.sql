@@ -17,7 +17,7 @@ with happened as (
         lines.session_id,
         lines.room_id,
         lines.business_date,
-        {{ milliseconds_between('sessions.started_at', 'lines.created_at') }} // 60000 as minute,
+        {{ minutes_between('sessions.started_at', 'lines.created_at') }} as minute,
         lines.product_id,
         0 as clicks,
         1 as lines_created

@@ -25,7 +25,7 @@ with placed as (
 select
     placed.* exclude (started_at, placed_at),
     pieces.piece_no,
-    cast({{ milliseconds_between('placed.started_at', 'placed.placed_at') }} // 60000 as integer) as minute
+    cast({{ minutes_between('placed.started_at', 'placed.placed_at') }} as integer) as minute
 from placed
 inner join {{ ref('int_pieces_cut') }} as pieces
     on

@@ -1,13 +1,13 @@
 -- One row per interval of watching (viewer × session), clipped to the session; zero lengths are kept.
 -- The only sort of events, of numbers alone: who, and the place in their order, which is event_at, then leave < enter < any
--- other. An enter starts an interval and a leave ends one, so events with as many enters so far and leaves before are of the same;
+-- other. An enter starts an interval and a leave ends one, so events with as many enters so far and leaves before are of the same:
 -- a leave alone there is first or follows a leave, and is ignored.
 with placed as (
     select
         session_no,
         viewer_no,
         event_at,
-        epoch_ms(event_at) * 4 + case event_type when 'leave' then 0 when 'enter' then 1 else 2 end as place,
+        epoch_us(event_at) * 4 + case event_type when 'leave' then 0 when 'enter' then 1 else 2 end as place,
         event_type = 'leave' as is_leave,
         event_type = 'enter' as is_enter
     from {{ ref('int_events_placed') }}
@@ -46,8 +46,7 @@ sequenced as (
         viewer_no,
         event_at,
         is_leave,
-        count(*) filter (where is_enter) over so_far as enters,
-        count(*) filter (where is_leave) over so_far - cast(is_leave as integer) as leaves_before
+        count(*) filter (where is_enter or is_leave) over so_far - cast(is_leave as integer) as interval_no
     from placed
     where
         not exists (
@@ -67,7 +66,7 @@ intervals as (
         min(event_at) as first_at,
         max(event_at) as last_at
     from sequenced
-    group by session_no, viewer_no, enters, leaves_before
+    group by session_no, viewer_no, interval_no
     having not bool_and(is_leave)
 )
 

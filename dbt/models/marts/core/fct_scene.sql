@@ -39,7 +39,7 @@ online as (
 lines as (
     select
         lines.session_id,
-        {{ milliseconds_between('sessions.started_at', 'lines.created_at') }} // 60000 as minute,
+        {{ minutes_between('sessions.started_at', 'lines.created_at') }} as minute,
         count(distinct lines.order_id) filter (where lines.is_paid) as orders_paid,
         sum(lines.units_sold) as units_sold,
         sum(lines.gmv) as gmv
