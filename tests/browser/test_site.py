@@ -16,6 +16,7 @@ from pathlib import Path
 
 import dagster as dg
 import duckdb
+import pytest
 from conftest import MONTH
 
 from dagster_project.definitions import wiring
@@ -346,6 +347,7 @@ def test_a_snapshot_without_insights_gives_the_other_pages(sample_data, tmp_path
     assert {page.stem for page in site.glob("*.html")} == set(MENU)
 
 
+@pytest.mark.slow
 def test_five_hundred_people_stay_usable(sample_data, tmp_path, browser, record_property):
     marts = marts_of(sample_data, tmp_path)
     with duckdb.connect(str(marts)) as con:

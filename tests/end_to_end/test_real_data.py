@@ -152,6 +152,7 @@ def agree_with_direct_sums(limit: int | None, root: Path) -> None:
     }
 
 
+@pytest.mark.slow
 def test_a_month_of_real_orders_and_playback_agrees_with_direct_sums(tmp_path: Path) -> None:
     agree_with_direct_sums(40_000, tmp_path)
 
