@@ -49,7 +49,7 @@ def test_a_whole_quotient_wider_than_64_bits_takes_the_remainder_off_before_it_d
 
 def test_an_instant_as_a_number_keeps_its_unit():
     translated = one_line("select (epoch_us(b) - epoch_us(a)) // 60000000 as c, epoch_ms(a) as d from t")
-    assert translated == "SELECT (UNIX_MICROS(b) - UNIX_MICROS(a)) DIV 60000000 AS c, UNIX_MILLIS(a) AS d FROM t"
+    assert translated == "SELECT ( UNIX_MICROS(b) - UNIX_MICROS(a) ) DIV 60000000 AS c, UNIX_MILLIS(a) AS d FROM t"
 
 
 def test_a_double_is_rounded_by_its_scaled_value_as_duckdb_does():

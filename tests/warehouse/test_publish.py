@@ -16,6 +16,7 @@ from dagster_project import run as steps
 from dagster_project.settings import UserError, connect, settings_from_env
 from dagster_project.warehouse import build
 from dagster_project.warehouse import publish as publishing
+from dagster_project.warehouse.hashes import columns_of, content_hash, fingerprint
 from dagster_project.warehouse.publish import begin, current_manifest, current_snapshot, publish, remove_unfinished, sweep
 from dagster_project.warehouse.read import as_table, export, query
 
@@ -189,6 +190,18 @@ def test_what_was_begun_before_the_models_were_built_again_is_not_published(sett
     with pytest.raises(OSError, match="No space left"):
         steps.build_marts(run)
     assert run.begun is None
+
+
+def test_what_was_placed_beside_the_insights_is_what_the_warehouse_holds_at_the_end_of_the_night(sample_data):
+    published = current_manifest(sample_data / "published")["tables"]
+    with duckdb.connect(str(sample_data / "private" / "warehouse.duckdb"), read_only=True) as con:
+        con.execute("set TimeZone = 'UTC'")
+        tables = publishing.published_tables(con, publishing.MODELS_SCHEMAS)
+        for schema, table in tables:
+            columns = columns_of(con, schema, table)
+            now = content_hash(columns, fingerprint(con, f"{schema}.{table}", columns))
+            assert published[f"{schema}.{table}"]["content_hash"] == now, table
+    assert len(tables) > 20
 
 
 def test_what_was_begun_and_never_published_goes(settings):
