@@ -398,7 +398,9 @@ def locked(run: Run) -> Iterator[None]:
             _leave_cluster(run, failed=True)
             raise
         finally:
-            remove_unfinished(run.settings.published)
+            # It must not stand in the way of what the run has to tell; the next one's publish would take it away too.
+            with suppress(OSError):
+                remove_unfinished(run.settings.published)
         _leave_cluster(run, failed=run.status != "ok")
 
 

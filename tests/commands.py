@@ -25,6 +25,13 @@ def start(name: str, **settings: object) -> Done:
     return subprocess.run(command(name, **settings), cwd=REPOSITORY, capture_output=True, text=True, check=False)
 
 
+def finished(name: str, **settings: object) -> str:
+    """What a command says, as a process of its own, that has to end well."""
+    done = start(name, **settings)
+    assert done.returncode == 0, done.stderr + done.stdout
+    return done.stdout
+
+
 def start_here(name: str, **settings: object) -> Done:
     """Run a command in this process, which loads the libraries once: half of what a small night costs by itself."""
     arguments = command(name, **settings)[3:]

@@ -6,14 +6,12 @@ import fcntl
 import gc
 import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-REPOSITORY = Path(__file__).resolve().parent.parent
+from tests.commands import finished
 
 
 def pytest_configure() -> None:
@@ -59,9 +57,6 @@ def sample_data(made_once) -> Path:
     """A DATA folder in which `scorecards` ran on the embedded sample; what it said is beside it."""
 
     def run(data: Path) -> None:
-        command = [sys.executable, "-m", "dagster_project.cli", "scorecards", f"DATA={data}"]
-        done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr + done.stdout
-        data.with_suffix(".out").write_text(done.stdout, encoding="utf-8")
+        data.with_suffix(".out").write_text(finished("scorecards", DATA=data), encoding="utf-8")
 
     return made_once("sample_run", run)

@@ -267,6 +267,7 @@ def _instant_in_ms(node: exp.UnixToTime, tree: exp.Expr) -> exp.Expr:
 
 
 def _instant_in_us(node: exp.Anonymous, tree: exp.Expr) -> exp.Expr:
+    """sqlglot does not know epoch_us."""
     return exp.Anonymous(this="UNIX_MICROS", expressions=node.expressions)
 
 

@@ -6,8 +6,6 @@ import csv
 import gzip
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -17,6 +15,7 @@ from dagster_project.landing.contracts import CONTRACTS
 from dagster_project.settings import DEMO_SECRET
 from dagster_project.site.docs import kpi_dictionary
 from dagster_project.warehouse.policy import read_policy
+from tests.commands import finished
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PAGES = sorted([*(REPOSITORY / "docs").glob("*.md"), REPOSITORY / "README.md", REPOSITORY / "README.zh-CN.md"])
@@ -69,10 +68,7 @@ def made(sample_data, tmp_path_factory) -> Path:
     copy.mkdir()
     for part in ("private", "published"):
         shutil.copytree(sample_data / part, copy / part, symlinks=True)
-    command = [sys.executable, "-m", "dagster_project.cli", "docs", f"DATA={copy}"]
-    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() == str(copy / "docs" / "index.html")
+    assert finished("docs", DATA=copy).strip() == str(copy / "docs" / "index.html")
     return copy / "docs"
 
 

@@ -21,6 +21,7 @@ import duckdb
 from dagster_project.audit import suites
 from dagster_project.settings import REPOSITORY
 from dagster_project.warehouse.hashes import columns_of, content_hash, fingerprint
+from tests.commands import command
 
 # What Python tells an audit hook of; what DuckDB writes by itself is met by kills after some time.
 CALLS = ("open", "os.rename", "os.mkdir", "os.rmdir", "os.remove", "os.symlink", "os.link", "os.chmod", "os.truncate", "os.utime")
@@ -65,8 +66,7 @@ def run_a_night(environ: Mapping[str, str], seconds: float | None = None) -> str
 
     No fork: a night uses the thread pools of every library it loads, and a forked child has their locks without their threads.
     """
-    command = [sys.executable, "-m", "dagster_project.cli", "nightly", *(f"{name}={value}" for name, value in environ.items())]
-    night = subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    night = subprocess.Popen(command("nightly", **environ), cwd=REPOSITORY, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         return "done" if night.wait(seconds if seconds is not None else HUNG_AFTER_SECONDS) == 0 else "failed"
     except subprocess.TimeoutExpired:

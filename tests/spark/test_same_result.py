@@ -15,14 +15,16 @@ from pathlib import Path
 import psutil
 import pytest
 
+from dagster_project.settings import REPOSITORY
+from tests.commands import command, finished
 from tests.spark.comparing import differing_tables
-from tests.spark.conftest import REPOSITORY, command, finished, snapshot
+from tests.spark.conftest import snapshot
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("spark")]
 
 
 def test_every_published_table_of_the_sample_is_the_same(sample_data, tmp_path):
-    finished("scorecards", f"DATA={tmp_path}", "ENGINE=spark")
+    finished("scorecards", DATA=tmp_path, ENGINE="spark")
     manifest = json.loads((snapshot(tmp_path) / "manifest.json").read_text())
     assert manifest["engine"] == "spark"
     assert manifest["tables"]["core.fct_person"]["rows"] > 10_000
@@ -33,9 +35,9 @@ def test_every_published_table_of_the_sample_is_the_same(sample_data, tmp_path):
 
 def test_a_world_of_a_million_events_is_the_same_although_a_worker_is_killed_in_the_middle(tmp_path):
     exports = tmp_path / "exports"
-    finished("sample", f"OUT={exports}", "EVENTS=1000000", "SEED=8")
-    given = [f"EXPORTS={exports}", "VIEWER_KEY_SECRET=of-this-test"]
-    finished("nightly", f"DATA={tmp_path / 'duckdb'}", *given)
+    finished("sample", OUT=exports, EVENTS=1000000, SEED=8)
+    given = {"EXPORTS": exports, "VIEWER_KEY_SECRET": "of-this-test"}
+    finished("nightly", DATA=tmp_path / "duckdb", **given)
     killed = nightly_with_a_worker_killed(tmp_path / "spark", given)
     assert killed
     tables = json.loads((snapshot(tmp_path / "spark") / "manifest.json").read_text())["tables"]
@@ -43,12 +45,12 @@ def test_a_world_of_a_million_events_is_the_same_although_a_worker_is_killed_in_
     assert differing_tables(snapshot(tmp_path / "duckdb"), snapshot(tmp_path / "spark")) == []
 
 
-def nightly_with_a_worker_killed(data: Path, given: list[str]) -> bool:
+def nightly_with_a_worker_killed(data: Path, given: dict[str, object]) -> bool:
     """Run a night on the cluster and kill the second worker, its executor too, once a few models are built."""
     out = data.with_suffix(".out")
     with out.open("wb") as told:
         run = subprocess.Popen(
-            command("nightly", f"DATA={data}", "ENGINE=spark", *given),
+            command("nightly", DATA=data, ENGINE="spark", **given),
             cwd=REPOSITORY, env=dict(os.environ), stdout=told, stderr=told,
         )  # fmt: skip
     killed = False

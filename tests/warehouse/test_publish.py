@@ -17,6 +17,7 @@ from dagster_project.settings import UserError, connect, settings_from_env
 from dagster_project.warehouse import build
 from dagster_project.warehouse import publish as publishing
 from dagster_project.warehouse.hashes import columns_of, content_hash, fingerprint
+from dagster_project.warehouse.parts import place_parts
 from dagster_project.warehouse.publish import begin, current_manifest, current_snapshot, publish, remove_unfinished, sweep
 from dagster_project.warehouse.read import as_table, export, query
 
@@ -164,8 +165,8 @@ def test_a_snapshot_that_was_begun_is_completed_with_what_came_since(settings, m
     assert current_manifest(settings.published)["snapshot_id"] == "one"
     placed = {file.stat().st_ino for file in begun.folder.glob("marts/core.fct_session/*")}
     changed(settings, "create schema insights; create table insights.alerts as select date '2026-10-31' as business_date")
-    with monkeypatch.context() as only:
-        only.setattr(publishing, "place_parts", lambda con, schema, *rest: _only_insights(schema) or parts_of(con, schema, *rest))
+    with monkeypatch.context() as watched:
+        watched.setattr(publishing, "place_parts", _of_insights_alone)
         later = publish(settings, "two", FACTS, begun=begun)["tables"]
     assert later.pop("insights.alerts")["rows"] == 1
     assert later == at_once
@@ -176,11 +177,9 @@ def test_a_snapshot_that_was_begun_is_completed_with_what_came_since(settings, m
     assert parts(settings, "three")["2026-10-30"] == parts(settings, "two")["2026-10-30"]
 
 
-parts_of = publishing.place_parts
-
-
-def _only_insights(schema):
+def _of_insights_alone(con, schema, *rest):
     assert schema == "insights"
+    return place_parts(con, schema, *rest)
 
 
 def test_what_was_begun_before_the_models_were_built_again_is_not_published(settings, monkeypatch):

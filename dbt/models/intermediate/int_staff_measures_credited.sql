@@ -85,19 +85,16 @@ viewers_met as (
     group by pieces.stint_no, present.viewer_no
 ),
 
--- What a viewer did there, a bit each.
 viewers_acting as (
     select
         pieces.stint_no,
         counted.viewer_no,
-        bit_or(
-            case when counted.chats > 0 then 1 else 0 end
-            + case when counted.chats + counted.like_events + counted.follows + counted.shares + counted.gifts > 0 then 2 else 0 end
-            + case when counted.red_packet_claims + counted.votes + counted.mic_joins > 0 then 4 else 0 end
-            + case when counted.exposures > 0 then 8 else 0 end
-            + case when counted.clicks > 0 then 16 else 0 end
-            + case when counted.carts > 0 then 32 else 0 end
-        ) as actions
+        bool_or(counted.chats > 0) as has_chatted,
+        bool_or(counted.chats + counted.like_events + counted.follows + counted.shares + counted.gifts > 0) as has_engaged,
+        bool_or(counted.red_packet_claims + counted.votes + counted.mic_joins > 0) as has_used_feature,
+        bool_or(counted.exposures > 0) as has_seen_product,
+        bool_or(counted.clicks > 0) as has_clicked,
+        bool_or(counted.carts > 0) as has_carted
     from stint_pieces as pieces
     inner join {{ ref('int_viewer_pieces_counted') }} as counted
         on pieces.session_id = counted.session_id and pieces.piece_no = counted.piece_no
@@ -116,12 +113,12 @@ stints_met as (
 stints_acting as (
     select
         stint_no,
-        count_if((actions & 1) > 0) as commenters,
-        count_if((actions & 2) > 0) as engaged_viewers,
-        count_if((actions & 4) > 0) as feature_viewers,
-        count_if((actions & 8) > 0) as exposed_viewers,
-        count_if((actions & 16) > 0) as click_viewers,
-        count_if((actions & 32) > 0) as cart_viewers
+        count_if(has_chatted) as commenters,
+        count_if(has_engaged) as engaged_viewers,
+        count_if(has_used_feature) as feature_viewers,
+        count_if(has_seen_product) as exposed_viewers,
+        count_if(has_clicked) as click_viewers,
+        count_if(has_carted) as cart_viewers
     from viewers_acting
     group by stint_no
 ),

@@ -1,7 +1,7 @@
 -- One row per interval of watching (viewer × session), clipped to the session; zero lengths are kept.
 -- The only sort of events, of numbers alone: who, and the place in their order, which is event_at, then leave < enter < any
--- other. An enter starts an interval and a leave ends one, so events with as many enters so far and leaves before are of the same:
--- a leave alone there is first or follows a leave, and is ignored.
+-- other. An enter starts an interval and a leave ends one, so how many there were so far, a leave itself not counted, numbers
+-- the intervals; a leave alone in one is first or follows a leave, and is ignored.
 with placed as (
     select
         session_no,
