@@ -19,6 +19,16 @@ def pytest_configure() -> None:
     gc.disable()
 
 
+# In whose first seconds the sample, and then the small company, are made once for all: side by side with what needs neither.
+BEGIN_WITH = ("audit/test_suites", "adapters/test_through_the_main_job", "end_to_end/test_main_job", "appraisal/test_adjustments")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files go to the processes in this order; a process that waits for what another makes does nothing meanwhile."""
+    paths = [str(Path(__file__).parent / f"{name}.py") for name in BEGIN_WITH]
+    items.sort(key=lambda item: paths.index(str(item.path)) if str(item.path) in paths else len(paths))
+
+
 def pytest_collection_finish() -> None:
     """From here on what tests make is."""
     gc.freeze()

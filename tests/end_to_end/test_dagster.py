@@ -212,8 +212,8 @@ def test_the_page_serves_the_graph_on_this_machine_only(tmp_path):
     finally:
         children = psutil.Process(page.pid).children(recursive=True)
         page.terminate()
-        # Dagster waits a minute for each of its services; that is no promise of ours.
-        for process in psutil.wait_procs([psutil.Process(page.pid), *children], timeout=30)[1]:
+        # Dagster waits a minute for each of its services; that is no promise of ours, and nothing of value is in them.
+        for process in psutil.wait_procs([psutil.Process(page.pid), *children], timeout=2)[1]:
             process.kill()
         page.wait()
 

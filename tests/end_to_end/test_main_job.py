@@ -10,15 +10,13 @@ import re
 import shutil
 import signal
 import subprocess
-import time
-from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
 import duckdb
 import pytest
 
-from dagster_project.run import scorecard_month
+from dagster_project.run import locked, new_run, scorecard_month
 from dagster_project.settings import SAMPLE_EXPORTS, UserError, settings_from_env
 from dagster_project.simulator.world import simulate
 from dagster_project.warehouse.publish import current_manifest
@@ -48,28 +46,13 @@ def small_exports(tmp_path_factory) -> Path:
     return folder
 
 
-@dataclass(frozen=True)
-class Night:
-    """A night on the small exports: its DATA and process, and what a second run said that was started meanwhile."""
-
-    data: Path
-    pid: int
-    second: subprocess.CompletedProcess[str]
-    second_summary: dict
-
-
 @pytest.fixture(scope="module")
-def night(small_exports, tmp_path_factory) -> Night:
-    """Its DATA is only to be read."""
+def night(small_exports, tmp_path_factory) -> Path:
+    """The DATA of a night on the small exports, only to be read."""
     data = tmp_path_factory.mktemp("night") / "data"
-    settings = {"EXPORTS": small_exports, "DATA": data, "VIEWER_KEY_SECRET": "test"}
-    first = subprocess.Popen(command("nightly", **settings), cwd=REPOSITORY, stderr=subprocess.PIPE, text=True)
-    wait_for(data / "private" / "run.lock")
-    second = start("nightly", **settings)
-    found = Night(data, first.pid, second, last_summary(data))
-    said = first.communicate(timeout=600)[1]
-    assert first.returncode == 0, said
-    return found
+    done = start_here("nightly", EXPORTS=small_exports, DATA=data, VIEWER_KEY_SECRET="test")
+    assert done.returncode == 0, done.stderr
+    return data
 
 
 @pytest.fixture
@@ -225,7 +208,7 @@ def test_a_rejected_file_is_reported_once_and_the_rest_is_published(exports, tmp
 
 def test_money_without_a_rate_is_never_published_and_heals_when_the_rate_comes(exports, night, tmp_path):
     """Yesterday's snapshot is served meanwhile, somebody is told, and the failed audit is repeated without new rows."""
-    data, told = Path(shutil.copytree(night.data, tmp_path / "data", symlinks=True)), tmp_path / "told.json"
+    data, told = Path(shutil.copytree(night, tmp_path / "data", symlinks=True)), tmp_path / "told.json"
     settings = {"EXPORTS": exports, "DATA": data, "VIEWER_KEY_SECRET": "test", "ALERT_COMMAND": f"cat > '{told}'"}
     yesterday = current_manifest(data / "published")
     room = next(csv.DictReader(next((exports / "rooms").iterdir()).open(encoding="utf-8")))["room_id"]
@@ -263,21 +246,16 @@ def test_money_without_a_rate_is_never_published_and_heals_when_the_rate_comes(e
         assert con.execute("select gmv::varchar from core.fct_order_line where order_line_id = 'x1'").fetchall() == [("75.00",)]
 
 
-def test_of_two_runs_at_once_the_second_names_the_first(night):
-    assert night.second.returncode == 4
-    assert re.search(rf"pid {night.pid}, since \d{{4}}-", night.second.stderr)
-    assert night.second_summary["status"] == "locked"
+def test_of_two_runs_at_once_the_second_names_the_first(tmp_path):
+    with locked(new_run(asked(tmp_path))):
+        second = start("nightly", DATA=tmp_path)
+    assert second.returncode == 4
+    assert re.search(rf"pid {os.getpid()}, since \d{{4}}-", second.stderr)
+    assert last_summary(tmp_path)["status"] == "locked"
 
 
-@pytest.mark.parametrize(
-    "step",
-    [
-        pytest.param("land", marks=pytest.mark.slow),
-        "marts",
-        pytest.param("audit marts", marks=pytest.mark.slow),
-        pytest.param("scores", marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("step", ["land", "marts", "audit marts", "scores"])
 def test_a_killed_run_leaves_no_half_snapshot_and_the_next_one_takes_over(small_exports, tmp_path, night, step):
     settings = {"EXPORTS": small_exports, "DATA": tmp_path / "data", "VIEWER_KEY_SECRET": "test"}
     process = subprocess.Popen(
@@ -296,20 +274,12 @@ def test_a_killed_run_leaves_no_half_snapshot_and_the_next_one_takes_over(small_
     after = start_here("nightly", **settings)
     assert after.returncode == 0, after.stderr
     assert f"taking over from a run that died: pid {process.pid}" in after.stderr
-    assert content_hashes(tmp_path / "data") == content_hashes(night.data)
+    assert content_hashes(tmp_path / "data") == content_hashes(night)
 
 
 def content_hashes(data: Path) -> dict[str, str]:
     manifest = current_manifest(data / "published")
     return {name: table["content_hash"] for name, table in manifest["tables"].items() if table["content_hash"]}
-
-
-def wait_for(file: Path) -> None:
-    for _ in range(600):
-        if file.exists() and file.read_text():
-            return
-        time.sleep(0.05)
-    raise AssertionError(f"{file} never came")
 
 
 # --- which month is reported ------------------------------------------------------------------------------

@@ -41,16 +41,16 @@ class Marts:
             return con.execute(query).fetchall()
 
 
-@pytest.fixture(scope="session")
-def built_marts(tmp_path_factory) -> Settings:
+def settings_in(root: Path) -> Settings:
+    return settings_from_env({"EXPORTS": str(root / "exports"), "DATA": str(root / "data"), "VIEWER_KEY_SECRET": "tests only"})
+
+
+def build_emptied(root: Path) -> None:
     """Every table that insights are made of, built from one row each and then emptied; the room and the policy stay."""
-    root = tmp_path_factory.mktemp("marts")
     for export, row in (("rooms", ROOM), ("sessions", SESSION), ("viewer_events", EVENT), ("orders", ORDER)):
         (root / "exports" / export).mkdir(parents=True)
         (root / "exports" / export / "all.csv").write_bytes(csv_bytes([row]))
-    settings = settings_from_env(
-        {"EXPORTS": str(root / "exports"), "DATA": str(root / "data"), "VIEWER_KEY_SECRET": "tests only"}
-    )
+    settings = settings_in(root)
     with connect(settings.warehouse_path, settings) as con:
         land(con, settings, "night")
         load_policy(con, read_policy(settings.policy))
@@ -67,24 +67,28 @@ def built_marts(tmp_path_factory) -> Settings:
         ).fetchall():
             if table not in kept:
                 con.execute(f"delete from {schema}.{table}")
-    shutil.copy(settings.warehouse_path, root / "empty.duckdb")
-    return settings
-
-
-@pytest.fixture
-def marts(built_marts) -> Marts:
-    """Empty marts. Every test finds them in the same place, so that dbt parses the project once."""
-    shutil.copy(built_marts.data.parent / "empty.duckdb", built_marts.warehouse_path)
-    return Marts(built_marts)
 
 
 @pytest.fixture(scope="session")
-def small_world(tmp_path_factory) -> Settings:
-    """A simulated world of two months and two rooms, every insight built, Python's too."""
-    _, settings = build_world(
-        Path(tmp_path_factory.mktemp("world")), 7, frozenset({"regional_outage", "leading_lag"}), events=60_000
-    )
-    return settings
+def own_settings(tmp_path_factory) -> Settings:
+    """Of this process. Every test finds its marts in the same place, so that dbt parses the project once."""
+    return settings_in(tmp_path_factory.mktemp("marts"))
+
+
+@pytest.fixture
+def marts(made_once, own_settings) -> Marts:
+    """Empty marts to write to."""
+    empty = settings_in(made_once("emptied_marts", build_emptied))
+    own_settings.private.mkdir(parents=True, exist_ok=True)
+    shutil.copy(empty.warehouse_path, own_settings.warehouse_path)
+    return Marts(own_settings)
+
+
+@pytest.fixture(scope="session")
+def small_world(made_once) -> Settings:
+    """A simulated world of two months and two rooms, every insight built, Python's too. Only to read."""
+    plant = frozenset({"regional_outage", "leading_lag"})
+    return settings_in(made_once("small_world", lambda root: build_world(root, 7, plant, events=60_000)))
 
 
 Read = Callable[[str], list[tuple]]

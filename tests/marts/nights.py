@@ -6,6 +6,7 @@ import random
 import shutil
 from pathlib import Path
 
+from dagster_project.insights.build import run_insights
 from dagster_project.landing import clear_changes, land
 from dagster_project.settings import Settings, connect, settings_from_env
 from dagster_project.warehouse.build import clear_affected_dates, run_dbt
@@ -14,10 +15,8 @@ from dagster_project.warehouse.policy import load_policy, read_policy
 from tests.worlds import ALWAYS, World
 
 SECRET = "a secret of the tests"
-MARTS = [
-    "path:models/staging", "path:models/intermediate", "path:models/marts/core", "path:models/marts/funnel",
-    "path:models/marts/kpis", "path:models/marts/audit",
-]  # fmt: skip
+LAYERS = ["path:models/staging", "path:models/intermediate"]
+MARTS = [*LAYERS, *(f"path:models/marts/{folder}" for folder in ("core", "funnel", "kpis", "audit"))]
 
 
 def settings_for(root: Path, data: Path | None = None) -> Settings:
@@ -30,13 +29,16 @@ def settings_for(root: Path, data: Path | None = None) -> Settings:
     return settings
 
 
-def build_night(settings: Settings, *, full_refresh: bool, policy: Path | None = None) -> list[str]:
+def build_night(settings: Settings, *, full_refresh: bool, policy: Path | None = None, insights: bool = False) -> list[str]:
     """Land and build what is in the exports folder now; returns the business dates that were rebuilt."""
     with connect(settings.warehouse_path, settings) as con:
         land(con, settings, "night")
         load_policy(con, read_policy(policy or settings.policy))
-    run_dbt(settings, select=MARTS, exclude="resource_type:test", full_refresh=full_refresh)
+    models = [*LAYERS, "path:models/marts"] if insights else MARTS
+    run_dbt(settings, select=models, exclude="resource_type:test", full_refresh=full_refresh)
     with connect(settings.warehouse_path, settings) as con:
+        if insights:
+            run_insights(con, settings)
         dates = [
             str(day)
             for (day,) in con.execute("select business_date from intermediate.int_dates_affected").fetchall()
@@ -47,12 +49,12 @@ def build_night(settings: Settings, *, full_refresh: bool, policy: Path | None =
 
 
 def hashes(settings: Settings) -> dict[str, str]:
-    """Content hash of every table of core, funnel and kpis."""
+    """Content hash of every table of core, funnel, kpis and, if they were built, insights."""
     with connect(settings.warehouse_path, settings, read_only=True) as con:
         found = {}
         for schema, table in con.execute(
             "select schema_name, table_name from duckdb_tables() "
-            "where schema_name in ('core', 'funnel', 'kpis') order by 1, 2"
+            "where schema_name in ('core', 'funnel', 'kpis', 'insights') order by 1, 2"
         ).fetchall():
             columns = columns_of(con, schema, table)
             found[f"{schema}.{table}"] = content_hash(columns, fingerprint(con, f"{schema}.{table}", columns))
