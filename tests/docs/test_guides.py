@@ -15,7 +15,7 @@ from dagster_project.landing.contracts import CONTRACTS
 from dagster_project.settings import DEMO_SECRET
 from dagster_project.site.docs import kpi_dictionary
 from dagster_project.warehouse.policy import read_policy
-from tests.commands import finished
+from tests.commands import start_here
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PAGES = sorted([*(REPOSITORY / "docs").glob("*.md"), REPOSITORY / "README.md", REPOSITORY / "README.zh-CN.md"])
@@ -68,7 +68,8 @@ def made(sample_data, tmp_path_factory) -> Path:
     copy.mkdir()
     for part in ("private", "published"):
         shutil.copytree(sample_data / part, copy / part, symlinks=True)
-    assert finished("docs", DATA=copy).strip() == str(copy / "docs" / "index.html")
+    done = start_here("docs", DATA=copy)
+    assert (done.returncode, done.stdout.strip()) == (0, str(copy / "docs" / "index.html")), done.stderr
     return copy / "docs"
 
 

@@ -10,6 +10,7 @@ import re
 import shutil
 import signal
 import subprocess
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from dagster_project.run import locked, new_run, scorecard_month
 from dagster_project.settings import SAMPLE_EXPORTS, UserError, settings_from_env
 from dagster_project.simulator.world import simulate
 from dagster_project.warehouse.publish import current_manifest
-from tests.commands import command, start, start_here
+from tests.commands import Done, command, start, start_here
 
 TABLES = """
 core.dim_room core.dim_product core.dim_staff core.dim_viewer core.fct_session core.fct_person
@@ -40,19 +41,27 @@ def last_summary(data: Path) -> dict:
 
 @pytest.fixture(scope="module")
 def small_exports(tmp_path_factory) -> Path:
-    """Exports of two rooms over ten days that end in the middle of a month."""
+    """Exports of two rooms over ten days that end in the middle of a month; one file is cut off."""
     folder = tmp_path_factory.mktemp("small") / "exports"
     simulate(folder, seed=5, start=date(2026, 10, 25), end=date(2026, 11, 3), rooms=2, events=4000)
+    (folder / "reviews").mkdir(exist_ok=True)
+    whole = gzip.compress(b"review_id,order_line_id,rating,reviewed_at,text\nr,l,5,2026-10-26,ok\n")
+    (folder / "reviews" / "broken.csv.gz").write_bytes(whole[:-9])
     return folder
 
 
+@dataclass(frozen=True)
+class Night:
+    """A night on the small exports: its DATA, only to be read, and what it said."""
+
+    data: Path
+    done: Done
+
+
 @pytest.fixture(scope="module")
-def night(small_exports, tmp_path_factory) -> Path:
-    """The DATA of a night on the small exports, only to be read."""
+def night(small_exports, tmp_path_factory) -> Night:
     data = tmp_path_factory.mktemp("night") / "data"
-    done = start_here("nightly", EXPORTS=small_exports, DATA=data, VIEWER_KEY_SECRET="test")
-    assert done.returncode == 0, done.stderr
-    return data
+    return Night(data, start_here("nightly", EXPORTS=small_exports, DATA=data, VIEWER_KEY_SECRET="test"))
 
 
 @pytest.fixture
@@ -192,23 +201,20 @@ def assert_one_clear_line(done: subprocess.CompletedProcess[str], said: str) -> 
     assert re.search(said, line)
 
 
-def test_a_rejected_file_is_reported_once_and_the_rest_is_published(exports, tmp_path):
-    broken = exports / "reviews" / "broken.csv.gz"
-    broken.write_bytes(gzip.compress(b"review_id,order_line_id,rating,reviewed_at,text\nr,l,5,2026-10-26,ok\n")[:-9])
-    settings = {"EXPORTS": exports, "DATA": tmp_path / "data", "VIEWER_KEY_SECRET": "test"}
-    first = start_here("nightly", **settings)
-    assert first.returncode == 2, first.stderr
-    assert "reviews/broken.csv.gz" in first.stdout
-    assert last_summary(tmp_path / "data")["status"] == "published_with_rejects"
-    assert current_manifest(tmp_path / "data" / "published") is not None
-    second = start_here("nightly", **settings)
-    assert second.returncode == 0
-    assert "nothing to do" in second.stdout
+def test_a_rejected_file_is_reported_once_and_the_rest_is_published(small_exports, night, tmp_path):
+    assert night.done.returncode == 2, night.done.stderr
+    assert "reviews/broken.csv.gz" in night.done.stdout
+    assert last_summary(night.data)["status"] == "published_with_rejects"
+    assert current_manifest(night.data / "published")["tables"]["core.fct_person"]["rows"] > 100
+    data = shutil.copytree(night.data, tmp_path / "data", symlinks=True)
+    again = start_here("nightly", EXPORTS=small_exports, DATA=data, VIEWER_KEY_SECRET="test")
+    assert again.returncode == 0
+    assert "nothing to do" in again.stdout
 
 
 def test_money_without_a_rate_is_never_published_and_heals_when_the_rate_comes(exports, night, tmp_path):
     """Yesterday's snapshot is served meanwhile, somebody is told, and the failed audit is repeated without new rows."""
-    data, told = Path(shutil.copytree(night, tmp_path / "data", symlinks=True)), tmp_path / "told.json"
+    data, told = Path(shutil.copytree(night.data, tmp_path / "data", symlinks=True)), tmp_path / "told.json"
     settings = {"EXPORTS": exports, "DATA": data, "VIEWER_KEY_SECRET": "test", "ALERT_COMMAND": f"cat > '{told}'"}
     yesterday = current_manifest(data / "published")
     room = next(csv.DictReader(next((exports / "rooms").iterdir()).open(encoding="utf-8")))["room_id"]
@@ -272,9 +278,9 @@ def test_a_killed_run_leaves_no_half_snapshot_and_the_next_one_takes_over(small_
     process.wait()
     assert current_manifest(tmp_path / "data" / "published") is None
     after = start_here("nightly", **settings)
-    assert after.returncode == 0, after.stderr
+    assert after.returncode == night.done.returncode, after.stderr
     assert f"taking over from a run that died: pid {process.pid}" in after.stderr
-    assert content_hashes(tmp_path / "data") == content_hashes(night)
+    assert content_hashes(tmp_path / "data") == content_hashes(night.data)
 
 
 def content_hashes(data: Path) -> dict[str, str]:
