@@ -10,11 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from dagster_project.landing import land
-from dagster_project.settings import Settings, connect, settings_from_env
+from dagster_project.settings import Settings, connect
 from dagster_project.warehouse.build import run_dbt
-from dagster_project.warehouse.policy import load_policy, read_policy
-from tests.insights.planted_causes import build_world
+from tests.insights.planted_causes import build_world, land_exports, settings_in
 from tests.landing.delivered import EVENT, ORDER, ROOM, SESSION, csv_bytes
 
 
@@ -41,19 +39,12 @@ class Marts:
             return con.execute(query).fetchall()
 
 
-def settings_in(root: Path) -> Settings:
-    return settings_from_env({"EXPORTS": str(root / "exports"), "DATA": str(root / "data"), "VIEWER_KEY_SECRET": "tests only"})
-
-
 def build_emptied(root: Path) -> None:
     """Every table that insights are made of, built from one row each and then emptied; the room and the policy stay."""
     for export, row in (("rooms", ROOM), ("sessions", SESSION), ("viewer_events", EVENT), ("orders", ORDER)):
         (root / "exports" / export).mkdir(parents=True)
         (root / "exports" / export / "all.csv").write_bytes(csv_bytes([row]))
-    settings = settings_in(root)
-    with connect(settings.warehouse_path, settings) as con:
-        land(con, settings, "night")
-        load_policy(con, read_policy(settings.policy))
+    settings = land_exports(root)
     run_dbt(
         settings,
         select=["path:models/staging", "path:models/intermediate", "path:models/marts"],

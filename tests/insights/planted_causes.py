@@ -78,12 +78,17 @@ def build_steady_worlds(root: Path, seeds: Sequence[int]) -> tuple[Worlds, Setti
     return worlds, settings
 
 
-def land_exports(root: Path) -> Settings:
-    """The exports of a folder and the policy in a warehouse beside it."""
-    settings = settings_from_env(
+def settings_in(root: Path) -> Settings:
+    """Of the exports of a folder and the data beside them."""
+    return settings_from_env(
         {"EXPORTS": str(root / "exports"), "DATA": str(root / "data"), "VIEWER_KEY_SECRET": "tests only",
          "DUCKDB_MEMORY_LIMIT": "3GB"}
     )  # fmt: skip
+
+
+def land_exports(root: Path) -> Settings:
+    """The exports of a folder and the policy in a warehouse beside it."""
+    settings = settings_in(root)
     with connect(settings.warehouse_path, settings) as con:
         land(con, settings, "night")
         load_policy(con, read_policy(settings.policy))
